@@ -1,0 +1,88 @@
+"""What a decoder may do next in a partial cell, so that what it finishes is a cell of the space.
+
+A decoder writes a cell vertex by vertex: the type of vertex v, then the edges u -> v for the
+candidates u = v-1 down to 0. A grammar answers, in batches, which types and which edges keep the
+cell completable. Its promise: whatever is chosen among the allowed, something stays allowed, and
+the finished graph is valid.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+
+class Grammar(ABC):
+    """The decisions open to a decoder.
+
+    Attributes:
+        num_nodes: N, the largest number of vertices of a cell.
+        num_types: T, the number of vertex types.
+    """
+
+    num_nodes: int
+    num_types: int
+
+    @abstractmethod
+    def allowed_types(self, ops: Tensor, adj: Tensor, vertex: int) -> Tensor:
+        """Types that ``vertex`` may take: [B, T] bool, at least one true in every row.
+
+        Args:
+            ops: [B, N] long, types of the vertices before ``vertex``.
+            adj: [B, N, N] bool, edges among the vertices before ``vertex``.
+            vertex: the vertex to come, 1 <= vertex < N.
+        """
+
+    @abstractmethod
+    def allowed_edges(self, ops: Tensor, adj: Tensor, vertex: int, source: int) -> Tensor:
+        """Whether the edge source -> vertex may be absent and may be present: [B, 2] bool.
+
+        Args:
+            ops: [B, N] long, types up to and including ``vertex``.
+            adj: [B, N, N] bool, edges decided so far (candidates above ``source`` included).
+            vertex: the vertex whose incoming edges are being decided.
+            source: the candidate, 0 <= source < vertex.
+        """
+
+    def fixed_edges(self, vertex: int) -> Tensor | None:
+        """The column ``adj[:, vertex]`` where it is the same in every cell: [N] bool, else None.
+
+        A decoder skips the decisions of a vertex whose edges are fixed.
+        """
+        return None
+
+
+class TemplateGrammar(Grammar):
+    """A grammar whose decisions do not depend on each other: a table of types, a table of edges.
+
+    Args:
+        types: [N, T] bool, the types that each vertex may take (row 0: the input).
+        absent: [N, N] bool, which edges i -> j may be absent.
+        present: [N, N] bool, which edges i -> j may be present.
+    """
+
+    def __init__(self, types: Tensor, absent: Tensor, present: Tensor) -> None:
+        self.num_nodes, self.num_types = types.shape
+        upper = torch.ones_like(absent).triu(1)
+        if not bool((absent | present)[upper].all()):
+            raise ValueError("TemplateGrammar: some edge may be neither absent nor present")
+        if not bool(types.any(1).all()):
+            raise ValueError("TemplateGrammar: some vertex may have no type")
+        self.types, self.absent, self.present = types, absent, present
+
+    def allowed_types(self, ops: Tensor, adj: Tensor, vertex: int) -> Tensor:
+        return self.types[vertex].to(ops.device).expand(len(ops), -1)
+
+    def allowed_edges(self, ops: Tensor, adj: Tensor, vertex: int, source: int) -> Tensor:
+        pair = torch.stack([self.absent[source, vertex], self.present[source, vertex]])
+        return pair.to(ops.device).expand(len(ops), -1)
+
+    def fixed_edges(self, vertex: int) -> Tensor | None:
+        absent, present = self.absent[:vertex, vertex], self.present[:vertex, vertex]
+        if bool((absent & present).any()):
+            return None
+        column = torch.zeros(self.num_nodes, dtype=torch.bool)
+        column[:vertex] = present
+        return column
