@@ -1,0 +1,115 @@
+"""The D-VAE encoder: asynchronous message passing along a DAG (Zhang et al., NeurIPS 2019).
+
+The graph is read vertex by vertex in topological order, all graphs of a batch at once. The state of
+vertex v is (eq. 3-5 of the paper, with vertex identities as in its section 3.4)
+
+    h_v = GRU(O(x_v), sum over predecessors u of  sigmoid(g([h_u, id_u])) * m([h_u, id_u]))
+
+with g a linear gate, m a linear mapper without bias, and id_u the one-hot index of u. A vertex
+without predecessors has the zero vector for its sum.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..spaces.graphs import NodeGraphs
+from .embedding import OneHotOperations, OperationEmbedding
+
+
+class GatedSum(nn.Module):
+    """What a vertex sends to its successors: gate * mapper of its state and its identity.
+
+    Args:
+        hidden: H, the size of a vertex state.
+        num_nodes: N, the number of vertex identities.
+    """
+
+    def __init__(self, hidden: int, num_nodes: int) -> None:
+        super().__init__()
+        self.hidden = hidden
+        self.gate = nn.Linear(hidden + num_nodes, hidden)
+        self.mapper = nn.Linear(hidden + num_nodes, hidden, bias=False)
+
+    def message(self, state: Tensor, vertex: int) -> Tensor:
+        """The message of ``vertex``: [B, H] -> [B, H].
+
+        The identity is one-hot, so its half of each weight matrix acts as a bias per vertex.
+        """
+        column = self.hidden + vertex
+        gate = F.linear(state, self.gate.weight[:, : self.hidden], self.gate.bias + self.gate.weight[:, column])
+        mapped = F.linear(state, self.mapper.weight[:, : self.hidden], self.mapper.weight[:, column])
+        return gate.sigmoid() * mapped
+
+
+class DVAEEncoder(nn.Module):
+    """The D-VAE encoder, forward or bidirectional, with one-hot or learnable operation embeddings.
+
+    The forward pass ends at the output vertex, the backward pass (along reversed edges) at vertex 0;
+    a linear layer unites the two end states, and two more give mean and log-variance (eq. 3a, 3b of
+    the operation-embedding paper).
+
+    Args:
+        operations: the vertex type encoding, shared with the decoder.
+        num_nodes: N, the largest number of vertices.
+        hidden: H, the size of a vertex state.
+        latent_dim: d, the size of the latent.
+        bidirectional: whether the graph is read backwards too.
+    """
+
+    def __init__(
+        self,
+        operations: OneHotOperations | OperationEmbedding,
+        *,
+        num_nodes: int,
+        hidden: int,
+        latent_dim: int,
+        bidirectional: bool = True,
+    ) -> None:
+        super().__init__()
+        self.operations = operations
+        self.gru_forward = nn.GRUCell(operations.dim, hidden)
+        self.sum_forward = GatedSum(hidden, num_nodes)
+        self.gru_backward = nn.GRUCell(operations.dim, hidden) if bidirectional else None
+        self.sum_backward = GatedSum(hidden, num_nodes) if bidirectional else None
+        self.unify = nn.Linear(2 * hidden, hidden) if bidirectional else None
+        self.mean = nn.Linear(hidden, latent_dim)
+        self.logvar = nn.Linear(hidden, latent_dim)
+
+    def forward(self, graphs: NodeGraphs) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of the posterior: two tensors [B, d]."""
+        state = self.graph_state(graphs)
+        return self.mean(state), self.logvar(state)
+
+    def graph_state(self, graphs: NodeGraphs) -> Tensor:
+        """The state of the whole graph: [B, H]."""
+        x = self.operations(graphs.ops)  # [B, N, d_op]
+        adj = graphs.adj.to(x.dtype)
+        order = range(graphs.num_nodes)
+        forward = _propagate(self.gru_forward, self.sum_forward, x, adj, order)  # [B, N, H]
+        last = graphs.mask.sum(1) - 1
+        end = forward[torch.arange(len(graphs), device=x.device), last]
+        if self.gru_backward is None or self.sum_backward is None or self.unify is None:
+            return end
+        backward = _propagate(self.gru_backward, self.sum_backward, x, adj.transpose(1, 2), order[::-1])
+        return self.unify(torch.cat([end, backward[:, 0]], 1))
+
+
+def _propagate(gru: nn.GRUCell, send: GatedSum, x: Tensor, adj: Tensor, order: range) -> Tensor:
+    """States of all vertices [B, N, H], computed in ``order``; ``adj[b, u, v]``: u sends to v."""
+    batch, nodes, _ = x.shape
+    states: list[Tensor] = [x.new_empty(0)] * nodes
+    messages: list[Tensor] = []
+    senders: list[int] = []
+    for v in order:
+        if messages:
+            weights = adj[:, senders, v]  # [B, k]
+            total = torch.einsum("bk,kbh->bh", weights, torch.stack(messages))
+        else:
+            total = x.new_zeros(batch, send.hidden)
+        states[v] = gru(x[:, v], total)
+        messages.append(send.message(states[v], v))
+        senders.append(v)
+    return torch.stack(states, 1)
