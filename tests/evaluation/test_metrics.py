@@ -1,0 +1,58 @@
+"""latentnas/evaluation/metrics.py, against hand computation."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from latentnas.errors import ObservationError
+from latentnas.evaluation import metrics
+
+NAN = math.nan
+
+
+def test_kendall_tau() -> None:
+    # 6 pairs; (2, 3) is discordant: (5 - 1) / 6
+    assert metrics.kendall_tau([1.0, 2.0, 3.0, 4.0], [1.0, 3.0, 2.0, 4.0]) == pytest.approx(4 / 6)
+    assert metrics.kendall_tau(torch.tensor([1, 2, 3]), torch.tensor([3, 2, 1])) == pytest.approx(-1)
+    # tau-b: 5 pairs concordant, 1 tied on the left: 5 / sqrt(5 * 6)
+    assert metrics.kendall_tau([1, 1, 2, 3], [1, 2, 3, 4]) == pytest.approx(5 / math.sqrt(30))
+    assert math.isnan(metrics.kendall_tau([1, 1, 1], [1, 2, 3]))
+
+
+@pytest.mark.parametrize(
+    ("left", "right"), [([1.0], [1.0]), ([1.0, 2.0], [1.0]), ([[1.0, 2.0]], [[1.0, 2.0]]), ([1.0, NAN], [1.0, 2.0])]
+)
+def test_kendall_tau_refuses(left: list[float], right: list[float]) -> None:
+    with pytest.raises(ObservationError, match="kendall_tau"):
+        metrics.kendall_tau(left, right)
+
+
+def test_incumbents_and_regret() -> None:
+    values = [NAN, 3.0, 1.0, NAN, 5.0, 4.0]
+    assert metrics.incumbents(values).tolist()[1:] == [3.0, 3.0, 3.0, 5.0, 5.0]
+    assert metrics.incumbents(values)[0].isnan()
+    assert metrics.simple_regret(values, 6.0).tolist()[1:] == [3.0, 3.0, 3.0, 1.0, 1.0]
+    assert metrics.incumbents([-2.0, -3.0, -1.0]).tolist() == [-2.0, -2.0, -1.0]
+    assert metrics.incumbents([]).tolist() == []
+
+
+def test_generative_shares() -> None:
+    codes = torch.tensor([[0, 1], [0, 1], [2, 2], [3, 0]])
+    assert metrics.reconstruction_accuracy(codes, torch.tensor([[0, 1], [1, 1], [2, 2], [3, 1]])) == 0.5
+    assert metrics.validity(torch.tensor([True, False, True, True])) == 0.75
+    assert metrics.uniqueness(codes) == 0.75
+    assert metrics.novelty(codes, torch.tensor([[3, 0], [0, 1], [9, 9]])) == 0.25
+    assert metrics.novelty(codes, codes[:0]) == 1.0
+    assert math.isnan(metrics.uniqueness(codes[:0]))
+    assert math.isnan(metrics.novelty(codes[:0], codes))
+
+
+def test_generative_measures_refuse() -> None:
+    codes = torch.zeros(2, 3, dtype=torch.long)
+    with pytest.raises(ObservationError, match="reconstruction_accuracy"):
+        metrics.reconstruction_accuracy(codes, codes[:1])
+    with pytest.raises(ObservationError, match="validity"):
+        metrics.validity(codes.bool())
