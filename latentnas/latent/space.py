@@ -1,0 +1,235 @@
+"""LatentSpace: a search space together with a trained VAE, encoding and decoding cells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import InvalidCodeError
+from ..models import GraphVAE
+from ..seeding import Seed, as_generator
+from ..spaces import SearchSpace
+
+CHUNK = 4096
+"""Cells or latents that go through the model at once: fast on any device, small in memory."""
+
+
+class LatentSpace:
+    """A smooth continuous space whose points are cells.
+
+    Make one with :meth:`fit` (train a VAE on the cells of a space; no accuracies are needed) or
+    :meth:`load` (a folder, or a latent space that comes with the package).
+
+    Attributes:
+        space: the search space.
+        model: the trained :class:`~latentnas.models.GraphVAE`, in evaluation mode.
+        center, scale: [d], mean and standard deviation of the training cells' latents.
+        low, high: [d], their smallest and largest values per dimension.
+        info: how it was made (fit settings, metrics, versions), plain JSON types.
+    """
+
+    def __init__(
+        self, space: SearchSpace, model: GraphVAE, statistics: dict[str, Tensor], info: dict[str, Any] | None = None
+    ) -> None:
+        self.space = space
+        self.model = model.eval()
+        self.center, self.scale = statistics["center"], statistics["scale"]
+        self.low, self.high = statistics["low"], statistics["high"]
+        self.info = info or {}
+
+    def __repr__(self) -> str:
+        return f"LatentSpace(space={self.space.name!r}, latent_dim={self.latent_dim}, device={str(self.device)!r})"
+
+    @property
+    def latent_dim(self) -> int:
+        """d, the number of dimensions."""
+        return self.model.config.latent_dim
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
+
+    def to(self, device: torch.device | str) -> LatentSpace:
+        """Move the model to ``device``; returns itself."""
+        self.model.to(device)
+        return self
+
+    # --- cells to latents -----------------------------------------------------------------------
+
+    @torch.no_grad()
+    def posterior(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of q(z | cell): two FloatTensors [B, d], on the codes' device.
+
+        Args:
+            codes: [B, D] long.
+
+        Raises:
+            InvalidCodeError: a row is no cell of the space.
+        """
+        codes = self.space.check_codes(codes)
+        means, stds = [torch.empty(0, self.latent_dim)], [torch.empty(0, self.latent_dim)]
+        for chunk in codes.split(CHUNK):
+            mean, logvar = self.model.encode(self.space.node_graphs(chunk.to(self.device)))
+            means.append(mean.to(codes.device))
+            stds.append((0.5 * logvar).exp().to(codes.device))
+        return torch.cat([m.to(codes.device) for m in means]), torch.cat([s.to(codes.device) for s in stds])
+
+    def encode(self, codes: Tensor) -> Tensor:
+        """The latent of every cell, the mean of its posterior: [B, D] long -> [B, d] float."""
+        return self.posterior(codes)[0]
+
+    # --- latents to cells -----------------------------------------------------------------------
+
+    def decode(self, z: Tensor, *, stochastic: bool = False, seed: Seed = None) -> Tensor:
+        """Decode latents under the space's grammar: [B, d] float -> [B, D] long, every row valid.
+
+        Args:
+            z: latents; any finite values.
+            stochastic: sample the decisions instead of taking the most probable.
+            seed: seed of the sampling.
+
+        Raises:
+            InvalidCodeError: wrong shape, or a value that is not finite.
+        """
+        codes, valid = self._decode(z, constrained=True, stochastic=stochastic, seed=seed)
+        if not bool(valid.all()):
+            raise AssertionError(f"{self.space.name}: the grammar let an invalid cell pass; please report this")
+        return codes
+
+    def decode_free(self, z: Tensor, *, stochastic: bool = False, seed: Seed = None) -> tuple[Tensor, Tensor]:
+        """Decode without a grammar, as published: codes [B, D] long, and which rows are valid [B] bool.
+
+        Rows that are not valid hold zeros. Arguments and errors are those of :meth:`decode`.
+        """
+        return self._decode(z, constrained=False, stochastic=stochastic, seed=seed)
+
+    @torch.no_grad()
+    def _decode(self, z: Tensor, *, constrained: bool, stochastic: bool, seed: Seed) -> tuple[Tensor, Tensor]:
+        z = self.check_latents(z)
+        generator = as_generator(seed) if stochastic else None
+        codes = [torch.empty(0, self.space.dim, dtype=torch.long)]
+        valid = [torch.empty(0, dtype=torch.bool)]
+        for chunk in z.split(CHUNK):
+            graphs = self.model.decoder.decode(
+                chunk.to(self.device, torch.float32),
+                grammar=self.space.grammar if constrained else None,
+                stochastic=stochastic,
+                seed=generator,
+            )
+            rows, ok = self.space.from_node_graphs(graphs)
+            codes.append(rows)
+            valid.append(ok)
+        return torch.cat([c.to(z.device) for c in codes]), torch.cat([v.to(z.device) for v in valid])
+
+    def check_latents(self, z: Tensor) -> Tensor:
+        """Return ``z`` as a tensor [B, d] of finite floats.
+
+        Raises:
+            InvalidCodeError: naming what is wrong.
+        """
+        z = torch.as_tensor(z)
+        if z.ndim != 2 or z.shape[1] != self.latent_dim:
+            raise InvalidCodeError(f"LatentSpace: latents must have shape [B, {self.latent_dim}], got {list(z.shape)}")
+        if not z.is_floating_point():
+            raise InvalidCodeError(f"LatentSpace: latents must be floats, got {z.dtype}")
+        finite = z.isfinite().all(1)
+        if not bool(finite.all()):
+            raise InvalidCodeError(
+                f"LatentSpace: latents[{int((~finite).nonzero()[0])}] has values that are not finite"
+            )
+        return z
+
+    # --- points ---------------------------------------------------------------------------------
+
+    def sample_prior(self, n: int, *, seed: Seed = None) -> Tensor:
+        """Draw N(0, I), scaled and shifted to the training cells' latents per dimension: [n, d] float."""
+        noise = torch.randn(n, self.latent_dim, generator=as_generator(seed))
+        return self.center + self.scale * noise
+
+    @property
+    def bounds(self) -> Tensor:
+        """The box that the training cells' latents span: [2, d] float, lower and upper."""
+        return torch.stack([self.low, self.high])
+
+    # --- making and keeping ---------------------------------------------------------------------
+
+    @classmethod
+    def fit(
+        cls,
+        space: str | SearchSpace,
+        *,
+        codes: Tensor | None = None,
+        encoder: str = "dvae",
+        op_embedding: int | None = 3,
+        seed: int = 0,
+        device: torch.device | str | None = None,
+        progress: bool = True,
+        checkpoint: str | Path | None = None,
+        **options: Any,
+    ) -> LatentSpace:
+        """Train a VAE on the cells of a space.
+
+        Args:
+            space: the search space or its name.
+            codes: [n, D] long, the training cells. By default every cell of a space of at most
+                100,000 codes, otherwise ``num_cells`` random ones.
+            encoder: "dvae".
+            op_embedding: dimension of the learnable operation embeddings; None for one-hot.
+            seed: seed of the weights, of the order of the cells and of the noise.
+            device: where to train; by default the GPU where there is one.
+            progress: whether to show a progress bar.
+            checkpoint: a folder; the state is kept there after every epoch, and a fit with the same
+                settings goes on from it.
+            **options: fields of :class:`~latentnas.latent.FitConfig` (epochs, batch_size, lr...) and
+                of :class:`~latentnas.models.VAEConfig` (hidden, latent_dim, beta...).
+
+        Raises:
+            ConfigError: an unknown option or a value out of range; every fault is listed.
+            WeightsError: the checkpoint is damaged or belongs to other settings.
+        """
+        from .fit import fit_latent_space
+
+        return fit_latent_space(
+            space,
+            codes=codes,
+            model_options={"encoder": encoder, "op_embedding": op_embedding},
+            seed=seed,
+            device=device,
+            progress=progress,
+            checkpoint=checkpoint,
+            options=options,
+        )
+
+    def save(self, folder: str | Path) -> Path:
+        """Write ``model.safetensors`` and ``config.json`` into ``folder``; returns the folder."""
+        from .storage import save_latent_space
+
+        return save_latent_space(self, folder)
+
+    @classmethod
+    def load(
+        cls,
+        name: str | Path,
+        *,
+        space: SearchSpace | None = None,
+        device: torch.device | str | None = None,
+    ) -> LatentSpace:
+        """Load a latent space that comes with the package, or a folder that :meth:`save` wrote.
+
+        Loading reads tensors and JSON; it never executes code.
+
+        Args:
+            name: a shipped name (:func:`~latentnas.latent.list_latent_spaces`) or a folder.
+            space: needed only for a space of your own that :func:`latentnas.get_space` does not know.
+            device: where to put the model; by default the GPU where there is one.
+
+        Raises:
+            WeightsError: no such name or folder, or a file is missing, damaged or of another model.
+        """
+        from .storage import load_latent_space
+
+        return load_latent_space(name, space=space, device=device)
