@@ -1,0 +1,61 @@
+"""latentnas: generative neural architecture search in a latent space."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .spaces import get_space, list_spaces
+
+if TYPE_CHECKING:
+    from .benchmarks import get_benchmark, list_benchmarks
+    from .campaign import CampaignConfig, SearchResult, search
+    from .evaluation import get_evaluator, list_evaluators
+    from .latent import LatentSpace, list_latent_spaces
+    from .optimization import get_strategy, list_strategies
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "CampaignConfig": "campaign",
+    "LatentSpace": "latent",
+    "SearchResult": "campaign",
+    "get_benchmark": "benchmarks",
+    "get_evaluator": "evaluation",
+    "get_strategy": "optimization",
+    "list_benchmarks": "benchmarks",
+    "list_evaluators": "evaluation",
+    "list_latent_spaces": "latent",
+    "list_strategies": "optimization",
+    "search": "campaign",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'latentnas' has no attribute {name!r}")
+    value = getattr(import_module(f".{_LAZY[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+__all__ = [
+    "CampaignConfig",
+    "LatentSpace",
+    "SearchResult",
+    "__version__",
+    "get_benchmark",
+    "get_evaluator",
+    "get_space",
+    "get_strategy",
+    "list_benchmarks",
+    "list_evaluators",
+    "list_latent_spaces",
+    "list_spaces",
+    "list_strategies",
+    "search",
+]

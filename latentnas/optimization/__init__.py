@@ -1,0 +1,80 @@
+"""Strategies: what to evaluate next."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import ConfigError, UnknownNameError
+from ..spaces import SearchSpace
+from .base import Proposals, Strategy
+from .evolution import RegularizedEvolution
+from .latent_bo import LatentBO
+from .latent_ei import LatentEI
+from .random import RandomSearch
+
+_STRATEGIES: dict[str, Callable[..., Strategy]] = {
+    "evolution": RegularizedEvolution,
+    "latent-bo": LatentBO,
+    "latent-ei": LatentEI,
+    "random": RandomSearch,
+}
+
+
+def list_strategies() -> list[str]:
+    """Names that :func:`get_strategy` knows, sorted."""
+    return sorted(_STRATEGIES)
+
+
+def get_strategy(
+    name: str,
+    space: str | SearchSpace,
+    *,
+    seed: int = 0,
+    initial: int | None = None,
+    latent: Any = None,
+    **options: Any,
+) -> Strategy:
+    """Build the strategy called ``name``.
+
+    Args:
+        name: one of :func:`list_strategies`.
+        space: the search space or its name.
+        seed: seed of every random choice.
+        initial: random cells first, for the strategies that take it; the others ignore it.
+        latent: the latent space, its folder or shipped name, for the strategies that take one.
+        options: further arguments of the strategy.
+
+    Raises:
+        UnknownNameError: no strategy has this name.
+        ConfigError: the strategy has no such option, takes no latent space, or refuses a value.
+    """
+    if name not in _STRATEGIES:
+        raise UnknownNameError("strategy", name, _STRATEGIES)
+    build = _STRATEGIES[name]
+    takes = [p for p in inspect.signature(build).parameters if p not in ("space", "seed")]
+    unknown = [option for option in options if option not in takes]
+    if unknown:
+        known = ", ".join(p for p in takes if p not in ("initial", "latent")) or "none"
+        raise ConfigError(f"{name}: unknown option {', '.join(map(repr, unknown))}; known: {known}")
+    if latent is not None and "latent" not in takes:
+        raise ConfigError(f"{name}: takes no latent space, got {latent!r}")
+    given = {"initial": initial, "latent": latent}
+    options |= {key: value for key, value in given.items() if key in takes and value is not None}
+    try:
+        return build(space, seed=seed, **options)
+    except TypeError as error:
+        raise ConfigError(f"{name}: {error}") from error
+
+
+__all__ = [
+    "LatentBO",
+    "LatentEI",
+    "Proposals",
+    "RandomSearch",
+    "RegularizedEvolution",
+    "Strategy",
+    "get_strategy",
+    "list_strategies",
+]

@@ -1,0 +1,81 @@
+"""What a surrogate reads of a cell: its operations, its paths from input to output, its latent."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..spaces import OUTPUT, SearchSpace
+
+PATH_LENGTH = 3
+
+
+def one_hot_features(space: SearchSpace, codes: Tensor) -> Tensor:
+    """One-hot encoding of every code column: [B, D] long -> [B, sum of cardinalities] double."""
+    columns = [F.one_hot(codes[:, d], c) for d, c in enumerate(space.cardinalities)]
+    return torch.cat(columns, 1).double()
+
+
+def path_counts(space: SearchSpace, codes: Tensor, length: int = PATH_LENGTH) -> Tensor:
+    """How many input-to-output paths end in each sequence of at most ``length`` operations.
+
+    The path encoding of BANANAS (White et al., AAAI 2021), truncated, on what a cell computes:
+    operations of ``space.identity_types`` are passed over, paths through ``space.zero_types`` do
+    not count. All graphs and all sequences are propagated together, vertex by vertex.
+
+    Args:
+        space: the search space.
+        codes: [B, D] long.
+        length: the number of last operations of a path that are told apart.
+
+    Returns:
+        [B, P] double with P = 1 + S + ... + S^length for S proper operations; column 0 counts paths
+        without any.
+    """
+    graphs = space.node_graphs(codes)
+    batch, nodes = graphs.ops.shape
+    proper = _proper_types(space)
+    append = _append_table(len(proper), length).to(codes.device)  # [S, P]
+    size = append.shape[1]
+    slot = torch.full((len(space.node_types),), -1, device=codes.device)
+    slot[list(proper)] = torch.arange(len(proper), device=codes.device)
+    passes = torch.zeros(len(space.node_types), dtype=torch.bool, device=codes.device)
+    passes[[OUTPUT, *space.identity_types]] = True
+    paths = torch.zeros(batch, nodes, size, dtype=torch.double, device=codes.device)
+    paths[:, 0, 0] = 1
+    for v in range(1, nodes):
+        incoming = torch.einsum("bu,bup->bp", graphs.adj[:, :v, v].double(), paths[:, :v])
+        op = graphs.ops[:, v]
+        is_proper = slot[op] >= 0
+        extended = torch.zeros_like(incoming).scatter_add_(1, append[slot[op].clamp_min(0)], incoming)
+        kept = torch.where(passes[op][:, None], incoming, torch.zeros_like(incoming))
+        paths[:, v] = torch.where(is_proper[:, None], extended, kept)
+    last = graphs.mask.sum(1) - 1
+    return paths[torch.arange(batch, device=codes.device), last]
+
+
+def _proper_types(space: SearchSpace) -> tuple[int, ...]:
+    special = {0, OUTPUT, *space.identity_types, *space.zero_types}
+    return tuple(t for t in range(len(space.node_types)) if t not in special)
+
+
+@lru_cache(maxsize=16)
+def _append_table(num_ops: int, length: int) -> Tensor:
+    """Index of each sequence after one more operation: [S, P] long.
+
+    Sequences of l operations are numbered from 1 + S + ... + S^(l-1) on, as numbers in base S.
+    """
+    offsets = [sum(num_ops**k for k in range(level)) for level in range(length + 2)]
+    table = torch.empty(num_ops, offsets[length + 1], dtype=torch.long)
+    for level in range(length + 1):
+        number = torch.arange(num_ops**level)
+        for op in range(num_ops):
+            if level < length:
+                target = offsets[level + 1] + number * num_ops + op
+            else:  # the oldest operation is forgotten
+                target = offsets[level] + (number * num_ops + op) % num_ops**level
+            table[op, offsets[level] : offsets[level + 1]] = target
+    return table

@@ -1,0 +1,30 @@
+"""Which latent space a strategy searches when it is told no other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import ConfigError
+from ..latent import LatentSpace, list_latent_spaces
+from ..spaces import SearchSpace
+
+
+def resolve_latent(space: SearchSpace, latent: LatentSpace | str | Path | None) -> LatentSpace:
+    """A latent space of ``space``: itself, loaded by name or folder, or by default the shipped one.
+
+    Raises:
+        ConfigError: none is shipped for the space, or the given one belongs to another space.
+        WeightsError: it cannot be loaded.
+    """
+    if latent is None:
+        names = [name for name in list_latent_spaces() if name.split("-")[0] == space.name]
+        if not names:
+            raise ConfigError(
+                f"no latent space comes with the package for {space.name!r}; train one "
+                f"(latentnas pretrain {space.name} --out FOLDER) and give its folder as latent"
+            )
+        latent = names[0]
+    loaded = latent if isinstance(latent, LatentSpace) else LatentSpace.load(latent, space=space, device="cpu")
+    if loaded.space.name != space.name:
+        raise ConfigError(f"the latent space belongs to {loaded.space.name!r}, the search to {space.name!r}")
+    return loaded

@@ -1,0 +1,217 @@
+"""Gaussian processes on feature vectors, as BoTorch models in double precision."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor
+
+from ..errors import ObservationError
+from .targets import TargetTransform, target_transform
+
+if TYPE_CHECKING:
+    from botorch.models import SingleTaskGP
+    from botorch.posteriors import GPyTorchPosterior
+    from gpytorch.kernels import Kernel
+    from gpytorch.likelihoods import GaussianLikelihood
+
+EXACT_LIMIT = 500
+"""With at most this many observations the Gaussian process is exact."""
+
+NUM_INDUCING = 500
+"""Most inducing points of a sparse Gaussian process."""
+
+MIN_NOISE = 1e-4
+
+
+@dataclass(frozen=True)
+class FeatureGroup:
+    """Columns of a feature vector that share a kernel.
+
+    Attributes:
+        start, stop: the half-open range of columns.
+        ard: one lengthscale per column instead of one for all.
+    """
+
+    start: int
+    stop: int
+    ard: bool = False
+
+    @property
+    def size(self) -> int:
+        """Number of columns."""
+        return self.stop - self.start
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """A fitted Gaussian process and the transform of its targets.
+
+    Attributes:
+        model: a BoTorch model of the transformed targets, one output.
+        transform: maps observed values to targets and back.
+    """
+
+    model: SingleTaskGP
+    transform: TargetTransform
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether the posterior goes through inducing points."""
+        from gpytorch.kernels import InducingPointKernel
+
+        return isinstance(self.model.covar_module, InducingPointKernel)
+
+    def _posterior(self, x: Tensor) -> GPyTorchPosterior:
+        return cast("GPyTorchPosterior", self.model.posterior(x))
+
+    @torch.no_grad()
+    def marginals(self, x: Tensor, chunk: int = 2048) -> tuple[Tensor, Tensor]:
+        """Posterior mean and standard deviation of the target, without noise: [m, f] -> [m], [m]."""
+        means, variances = [], []
+        for rows in x.split(chunk):
+            # a batch of single points: no joint covariance is computed
+            posterior = self._posterior(rows[:, None])
+            means.append(posterior.mean.flatten())
+            variances.append(posterior.variance.flatten())
+        return torch.cat(means), torch.cat(variances).clamp_min(1e-12).sqrt()
+
+    @torch.no_grad()
+    def joint(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Joint posterior of the target at m points: mean [m] and covariance [m, m], without noise."""
+        posterior = self._posterior(x)
+        return posterior.mean.flatten(), posterior.mvn.covariance_matrix
+
+    @property
+    def noise(self) -> float:
+        """Variance of the observation noise of the target."""
+        return float(cast("GaussianLikelihood", self.model.likelihood).noise.detach().mean())
+
+    def predict(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation in the unit of the observations: [m, f] -> [m], [m]."""
+        return self.transform.inverse_moments(*self.marginals(x))
+
+
+def fit_gp(
+    x: Tensor,
+    values: Tensor,
+    groups: list[FeatureGroup],
+    *,
+    target: str = "rank",
+    exact_limit: int = EXACT_LIMIT,
+    num_inducing: int = NUM_INDUCING,
+    seed: int = 0,
+) -> Surrogate:
+    """Fit a Gaussian process: exact with at most ``exact_limit`` observations, else sparse.
+
+    The kernel is a sum of scaled Matern-5/2 kernels, one per feature group; lengthscales have a
+    log-normal prior that grows with the square root of the group's size (Hvarfner et al., ICML
+    2024), so that few observations do not overfit many dimensions.
+
+    Args:
+        x: [n, f] features.
+        values: [n] observations, finite, larger is better.
+        groups: the columns of each kernel.
+        target: "rank" (normal scores) or "standardize".
+        exact_limit: largest n that is fitted exactly.
+        num_inducing: number of inducing points of the sparse process.
+        seed: seed of the choice of inducing points.
+
+    Raises:
+        ObservationError: shapes that do not fit, values that are not finite, no observation.
+    """
+    x, values = x.double(), values.double()
+    if x.ndim != 2 or values.shape != (len(x),) or not bool(x.isfinite().all()):
+        raise ObservationError(
+            f"fit_gp: expected finite features [n, f] and values [n], got {list(x.shape)} and {list(values.shape)}"
+        )
+    transform = target_transform(target)(values)
+    y = transform.forward()[:, None]
+    if len(x) <= exact_limit:
+        model = _fit_exact(x, y, groups, maxiter=200)
+    else:
+        model = _fit_sparse(x, y, groups, min(num_inducing, len(x)), exact_limit, seed)
+    return Surrogate(model, transform)
+
+
+def _kernel(groups: list[FeatureGroup]) -> Kernel:
+    from gpytorch.constraints import GreaterThan
+    from gpytorch.kernels import AdditiveKernel, MaternKernel, ScaleKernel
+    from gpytorch.priors import LogNormalPrior
+
+    parts = []
+    for group in groups:
+        prior = LogNormalPrior(2**0.5 + 0.5 * torch.tensor(float(group.size)).log().item(), 3**0.5)
+        matern = MaternKernel(
+            nu=2.5,
+            ard_num_dims=group.size if group.ard else None,
+            active_dims=tuple(range(group.start, group.stop)),
+            lengthscale_prior=prior,
+            lengthscale_constraint=GreaterThan(1e-2, transform=None, initial_value=prior.mode),
+        )
+        parts.append(ScaleKernel(matern))
+    return parts[0] if len(parts) == 1 else AdditiveKernel(*parts)
+
+
+def _fit_exact(x: Tensor, y: Tensor, groups: list[FeatureGroup], maxiter: int) -> SingleTaskGP:
+    from botorch.models import SingleTaskGP
+
+    model = SingleTaskGP(x, y, covar_module=_kernel(groups), outcome_transform=None, likelihood=_likelihood())
+    return _maximize_likelihood(model, maxiter)
+
+
+def _fit_sparse(
+    x: Tensor, y: Tensor, groups: list[FeatureGroup], num_inducing: int, subset: int, seed: int
+) -> SingleTaskGP:
+    """Inducing-point GP (Titsias, AISTATS 2009) by its collapsed bound.
+
+    Hyperparameters start from an exact fit of a random subset, so the costly bound needs few steps;
+    inducing points are chosen greedily by the variance that they explain and then stay fixed.
+    """
+    from botorch.models import SingleTaskGP
+    from botorch.models.utils.inducing_point_allocators import GreedyVarianceReduction
+    from gpytorch.kernels import InducingPointKernel
+
+    rows = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
+    start = _fit_exact(x[rows[:subset]], y[rows[:subset]], groups, maxiter=100)
+    kernel, likelihood = start.covar_module, start.likelihood
+    pool = x[rows[: 4 * num_inducing]]
+    with torch.no_grad():
+        points = GreedyVarianceReduction().allocate_inducing_points(
+            inputs=pool, covar_module=kernel, num_inducing=num_inducing, input_batch_shape=torch.Size()
+        )
+    sparse = InducingPointKernel(kernel, inducing_points=points.clone(), likelihood=likelihood)
+    sparse.inducing_points.requires_grad_(False)
+    model = SingleTaskGP(x, y, covar_module=sparse, outcome_transform=None, likelihood=likelihood)
+    return _maximize_likelihood(model, maxiter=10)
+
+
+def _likelihood() -> GaussianLikelihood:
+    from gpytorch.constraints import GreaterThan
+    from gpytorch.likelihoods import GaussianLikelihood
+    from gpytorch.priors import LogNormalPrior
+
+    prior = LogNormalPrior(-4.0, 1.0)
+    return GaussianLikelihood(
+        noise_prior=prior, noise_constraint=GreaterThan(MIN_NOISE, transform=None, initial_value=prior.mode)
+    )
+
+
+def _maximize_likelihood(model: SingleTaskGP, maxiter: int) -> SingleTaskGP:
+    from botorch.exceptions import ModelFittingError
+    from botorch.fit import fit_gpytorch_mll
+    from gpytorch.mlls import ExactMarginalLogLikelihood
+
+    mll = ExactMarginalLogLikelihood(model.likelihood, model)
+    with warnings.catch_warnings():
+        # L-BFGS stopped by maxiter is meant, and our features need no scaling to the unit cube.
+        warnings.simplefilter("ignore")
+        try:
+            fit_gpytorch_mll(mll, optimizer_kwargs={"options": {"maxiter": maxiter}}, max_attempts=1)
+        except ModelFittingError:
+            # maxiter counts as a failed attempt; the parameters reached so far are kept by the model
+            mll.eval()
+    return model
