@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from latentnas import get_space
+from latentnas.campaign import search
+from latentnas.errors import ConfigError, StoreError
+from latentnas.optimization import RandomSearch
+
+from .fakes import WeightedSum, essence
+
+
+def test_names_and_objects_give_the_same_campaign(tmp_path: Path) -> None:
+    by_name = search(space="nasbench201", strategy="random", evaluator=WeightedSum(), budget=12, seed=3)
+    space = get_space("nasbench201")
+    by_object = search(
+        space=space,
+        strategy=RandomSearch(space, seed=3),
+        evaluator=WeightedSum(),
+        budget=12,
+        store=tmp_path / "store.db",
+    )
+    assert essence(by_name.trials) == essence(by_object.trials)
+    assert by_object.config.seed == 3, "the strategy's own"
+    assert by_object.name == "nasbench201-random-weighted-sum-s3"
+    assert by_object.store_url == f"sqlite:///{tmp_path}/store.db"
+
+
+def test_the_table_by_name() -> None:
+    result = search(space="nasbench201", strategy="random", evaluator="tabular", budget=5, batch=2)
+    assert result.optimum is not None and result.best_value <= result.optimum
+    assert [t.batch for t in result.trials] == [0, 0, 1, 1, 2]
+
+
+def test_options_reach_the_strategy() -> None:
+    result = search(
+        space="nasbench201",
+        strategy="evolution",
+        evaluator=WeightedSum(),
+        budget=8,
+        batch=1,
+        strategy_options={"population_size": 3, "tournament_size": 2},
+    )
+    assert [t.source for t in result.trials] == ["initial"] * 3 + ["mutation"] * 5
+    with pytest.raises(ConfigError, match="populatoin_size"):
+        search(
+            space="nasbench201",
+            strategy="evolution",
+            evaluator=WeightedSum(),
+            budget=8,
+            strategy_options={"populatoin_size": 3},
+        )
+
+
+def test_faults_are_reported_together() -> None:
+    with pytest.raises(ConfigError) as caught:
+        search(space="nowhere", strategy="nohow", evaluator="nothing", budget=0)
+    assert str(caught.value).startswith("4 wrong settings")
+
+
+def test_an_unusable_store(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StoreError):
+        search(
+            space="nasbench201",
+            strategy="random",
+            evaluator=WeightedSum(),
+            budget=1,
+            store=tmp_path / "file" / "store.db",
+        )
