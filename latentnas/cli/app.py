@@ -1,0 +1,78 @@
+"""The command group: version, and errors as one line each."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+
+def one_line(error: Exception) -> str:
+    """An error's message on one line; the lines of a list are separated by semicolons."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = lines[0] if lines else type(error).__name__
+    for line in lines[1:]:
+        text += f" {line}" if text.endswith((":", ".", ";")) else f"; {line}"
+    return text
+
+
+ORDER = ("spaces", "benchmarks", "pretrain", "encode", "decode", "search", "report", "doctor")
+"""Commands in the order of their use, for the help."""
+
+
+class ErrorGroup(TyperGroup):
+    """A group that ends with one line on stderr and exit code 2 where latentnas raises an error of its own."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(super().list_commands(ctx), key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+
+    def invoke(self, ctx: Any) -> Any:
+        from ..errors import LatentNASError
+
+        try:
+            return super().invoke(ctx)
+        except LatentNASError as error:
+            if ctx.params.get("debug"):
+                raise
+            typer.echo(f"error: {one_line(error)}", err=True)
+            raise typer.Exit(2) from error
+        except KeyboardInterrupt:
+            if ctx.params.get("debug"):
+                raise
+            typer.echo("stopped", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+
+
+app = typer.Typer(
+    name="latentnas",
+    cls=ErrorGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            typer.echo(f"latentnas {version('latentnas')}")
+        except PackageNotFoundError:
+            typer.echo("latentnas, not installed (run from its source tree)")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Neural architecture search in a latent space."""

@@ -1,0 +1,215 @@
+"""``latentnas pretrain``, ``encode`` and ``decode``: latent spaces on the command line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .app import INTERRUPTED, app
+from .output import print_pairs
+from .spaces import count
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Latent = Annotated[str, typer.Option(metavar="NAME|FOLDER", help="A shipped latent space, or a folder of one.")]
+
+
+@app.command("pretrain")
+def pretrain(
+    space: Annotated[str, typer.Argument(help="The search space, see: latentnas spaces")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to save the latent space.")],
+    encoder: Annotated[str | None, typer.Option(help="The encoder. [dvae]")] = None,
+    op_embedding: Annotated[
+        int | None, typer.Option(help="Dimensions of learned operation embeddings; 0 for one-hot. [3]")
+    ] = None,
+    latent_dim: Annotated[int | None, typer.Option(help="Dimensions of the latent space.")] = None,
+    hidden: Annotated[int | None, typer.Option(help="Width of the model.")] = None,
+    cells: Annotated[
+        int | None, typer.Option(help="Random training cells of a space too large to train on all. [20000]")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training cells.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Cells in a training step.")] = None,
+    lr: Annotated[float | None, typer.Option(help="The largest learning rate.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of weights, cells and batches.")] = 0,
+    device: Annotated[str | None, typer.Option(help="PyTorch device; by default the GPU where there is one.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the checkpoint that an interrupted run left in FOLDER.")
+    ] = False,
+) -> None:
+    """Train a latent space on cells of SPACE and save it in FOLDER."""
+    from ..errors import ConfigError
+    from ..latent import LatentSpace
+
+    checkpoint = out / "checkpoint"
+    if checkpoint.exists() and not resume:
+        raise ConfigError(f"{checkpoint} is left of an interrupted run: go on with --resume, or choose another folder")
+    given = {
+        "encoder": encoder, "latent_dim": latent_dim, "hidden": hidden, "epochs": epochs, "batch_size": batch_size,
+        "lr": lr, "device": device, "num_cells": cells,
+    }  # fmt: skip
+    settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if op_embedding is not None:
+        settings["op_embedding"] = op_embedding or None
+    try:
+        model = LatentSpace.fit(space, seed=seed, progress=True, checkpoint=checkpoint, **settings)
+    except KeyboardInterrupt:
+        typer.echo("stopped; to go on from the last finished epoch, run the same command with --resume", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    model.save(out)
+    shutil.rmtree(checkpoint)
+    print_pairs(
+        [
+            ("space", f"{model.space.name}, {count(model.space.size)} codes"),
+            ("dimensions", str(model.latent_dim)),
+            ("saved in", str(out)),
+            ("try it", f"latentnas decode --latent {out} --sample 5"),
+        ]
+    )
+
+
+@app.command("encode")
+def encode(
+    latent: Latent,
+    cells: Annotated[list[str] | None, typer.Argument(help="Cells as strings.", show_default=False)] = None,
+    input: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A text file with one cell a line; - for standard input.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The CSV file to write. [standard output]")
+    ] = None,
+) -> None:
+    """Turn cells into latents: a CSV table with the columns cell, z0, z1, ..."""
+    from ..errors import ConfigError
+    from ..latent import LatentSpace
+
+    texts = list(cells or [])
+    if input is not None:
+        texts += [line for line in map(str.strip, _read(input).splitlines()) if line]
+    if not texts:
+        raise ConfigError("no cell given: name cells, or a file with --input")
+    model = LatentSpace.load(latent)
+    codes = model.space.parse(texts)
+    rows = model.encode(codes).tolist()
+    head = ["cell", *(f"z{k}" for k in range(model.latent_dim))]
+    lines = (
+        [text, *(f"{value:.9g}" for value in row)] for text, row in zip(model.space.format(codes), rows, strict=True)
+    )
+    _write_csv(head, lines, output)
+
+
+@app.command("decode")
+def decode(
+    latent: Latent,
+    input: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A CSV table of latents as encode writes it; - for stdin.")
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Decode N latents drawn from the prior.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of --sample.")] = 0,
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="The file to write. [standard output]")] = None,
+) -> None:
+    """Turn latents into cells, one a line."""
+    from ..errors import ConfigError
+    from ..latent import LatentSpace
+
+    if (input is None) == (sample is None):
+        raise ConfigError("give either --input FILE or --sample N")
+    model = LatentSpace.load(latent)
+    if input is not None:
+        points = read_latents(_read(input), model.latent_dim, str(input))
+    else:
+        points = model.sample_prior(sample or 0, seed=seed)
+    text = "".join(f"{cell}\n" for cell in model.space.format(model.decode(points)))
+    _write(text, output)
+
+
+def read_latents(text: str, dim: int, origin: str) -> Tensor:
+    """Latents of a CSV table: the columns z0, z1, ... in this order, or every column without a head.
+
+    Args:
+        text: the table.
+        dim: d, the dimensions that the latent space has.
+        origin: where the table comes from, for messages.
+
+    Returns:
+        FloatTensor [n, d].
+
+    Raises:
+        DataFileError: names the first line that is wrong.
+    """
+    import torch
+
+    from ..errors import DataFileError
+
+    lines = [row for row in csv.reader(io.StringIO(text)) if row]
+    if not lines:
+        raise DataFileError(f"{origin}: the table of latents is empty")
+    wanted = [f"z{k}" for k in range(dim)]
+    columns, start = list(range(dim)), 0
+    if not _is_number(lines[0][-1]):
+        missing = [name for name in wanted if name not in lines[0]]
+        if missing:
+            raise DataFileError(f"{origin}: no column {missing[0]}; this latent space needs z0 to z{dim - 1}")
+        columns, start = [lines[0].index(name) for name in wanted], 1
+    rows = []
+    for number, line in enumerate(lines[start:], start=start + 1):
+        if len(line) != len(lines[0]) or (start == 0 and len(line) != dim):
+            expected = len(lines[0]) if start else dim
+            raise DataFileError(f"{origin}, row {number}: {len(line)} columns, expected {expected}")
+        picked = [line[k] for k in columns]
+        wrong = next((value for value in picked if not _is_number(value)), None)
+        if wrong is not None:
+            raise DataFileError(f"{origin}, row {number}: {wrong[:40]!r} is no finite number")
+        rows.append([float(value) for value in picked])
+    return torch.tensor(rows, dtype=torch.float32).reshape(len(rows), dim)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def _read(path: Path) -> str:
+    from ..errors import DataFileError
+
+    if str(path) == "-":
+        return sys.stdin.read()
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataFileError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _write_csv(head: list[str], rows: Iterator[list[str]], path: Path | None) -> None:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows(rows)
+    _write(buffer.getvalue(), path)
+
+
+def _write(text: str, path: Path | None) -> None:
+    from ..errors import DataFileError
+
+    if path is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise DataFileError(f"cannot write {path}: {error.strerror or error}") from None
+    rows = text.count("\n")
+    typer.echo(f"{rows:,} lines written to {path}", err=True)

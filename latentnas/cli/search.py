@@ -1,0 +1,186 @@
+"""``latentnas search``: run a campaign, watch it, and read its report."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .app import INTERRUPTED, app
+from .output import print_table
+from .reports import report_folder
+
+if TYPE_CHECKING:
+    from ..campaign import SearchResult
+
+DEFAULTS = {"space": "nasbench201", "budget": 100, "store": "runs/campaigns.db"}
+SHOWN = 5
+"""How many of the best cells are listed at the end."""
+
+_ENDINGS = {
+    "budget": "done",
+    "time limit": "stopped at the time limit",
+    "exhausted": "stopped: the space has no more cells",
+    "interrupted": "stopped",
+}
+
+
+@app.command("search")
+def search(
+    space: Annotated[str | None, typer.Option(help="The search space. [nasbench201]")] = None,
+    strategy: Annotated[str | None, typer.Option(help="What to evaluate next. [latent-bo]")] = None,
+    evaluator: Annotated[str | None, typer.Option(help="What a cell is worth. [tabular]")] = None,
+    budget: Annotated[int | None, typer.Option(help="Evaluations in all. [100]")] = None,
+    batch: Annotated[int | None, typer.Option(help="Cells proposed at a time. [5]")] = None,
+    initial: Annotated[int | None, typer.Option(help="Random cells first. [10]")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of every random choice. [0]")] = None,
+    latent: Annotated[
+        str | None, typer.Option(metavar="NAME|FOLDER", help="Latent space: a shipped one or a folder.")
+    ] = None,
+    store: Annotated[
+        str | None, typer.Option(metavar="URL", help="The campaign's memory, a database. [runs/campaigns.db]")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="The campaign's name in its store.")] = None,
+    time_limit: Annotated[float | None, typer.Option(metavar="SECONDS", help="Stop this run after that time.")] = None,
+    evaluator_option: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="A setting of the evaluator; may be repeated.")
+    ] = None,
+    strategy_option: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="A setting of the strategy; may be repeated.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Settings as YAML; options on the command line win.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where to write the report. [runs/NAME-report]")
+    ] = None,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Write no report.")] = False,
+) -> None:
+    """Search a space; run the same command again to go on where it stopped."""
+    from ..campaign import Campaign, CampaignConfig
+    from ..report.gather import shown_url
+    from .live import SearchView
+
+    given = {
+        "space": space, "strategy": strategy, "evaluator": evaluator, "budget": budget, "batch": batch,
+        "initial": initial, "seed": seed, "latent": latent, "store": store, "name": name, "max_seconds": time_limit,
+    }  # fmt: skip
+    settings = {**DEFAULTS, **(read_settings(config) if config else {})}
+    settings |= {key: value for key, value in given.items() if value is not None}
+    for key, pairs in (("evaluator_options", evaluator_option), ("strategy_options", strategy_option)):
+        if pairs:
+            settings[key] = {**(settings.get(key) or {}), **parse_options(pairs, f"--{key[:-1].replace('_', '-')}")}
+    checked = CampaignConfig.of(settings, origin=str(config) if config else "")
+    title = f"{checked.space}: {checked.strategy}, {checked.evaluator}, seed {checked.seed}"
+    where = "memory" if checked.store is None else shown_url(checked.store)
+    view = SearchView(f"{title}; campaign {checked.title} in {where}")
+    campaign = Campaign(checked, on_event=view)
+    before = sum(trial.finished is not None for trial in campaign.store.trials())
+    if before:
+        verb = "going on after" if before < checked.budget else "nothing left to evaluate:"
+        typer.echo(f"{verb} {before:,} of {checked.budget:,} evaluations")
+    with view:
+        result = campaign.run()
+    typer.echo()
+    _summary(result)
+    if result.stopped == "interrupted":
+        typer.echo(f"to go on:   {resume_command(settings, report, no_report)}")
+        raise typer.Exit(INTERRUPTED)
+    if not no_report:
+        typer.echo(f"report:     {result.report(report or report_folder(result.name))}")
+    if result.best is None:
+        raise typer.Exit(1)
+
+
+def _summary(result: SearchResult) -> None:
+    """Say how the search ended, and list the best cells."""
+    finished = [trial for trial in result.trials if trial.finished is not None]
+    order = {trial.number: k for k, trial in enumerate(finished, start=1)}
+    failed = len(finished) - len(result.completed)
+    ending = f"{_ENDINGS.get(result.stopped, result.stopped)} after {len(finished):,} evaluations"
+    typer.echo(ending + (f", {failed:,} failed" if failed else ""))
+    ranked = sorted(result.completed, key=lambda trial: (-(trial.value or 0.0), trial.number))[:SHOWN]
+    if not ranked:
+        reasons = [trial.failure for trial in finished if trial.failure]
+        typer.echo("no evaluation gave a value" + (f"; the last reason: {reasons[-1]}" if reasons else ""))
+        return
+    typer.echo()
+    rows = [[f"{trial.value:#.5g}", str(order[trial.number]), trial.text] for trial in ranked]
+    print_table(["best", "evaluation", "cell"], rows, right=(0, 1))
+    typer.echo()
+    if result.optimum is not None and ranked[0].value is not None:
+        regret = max(result.optimum - ranked[0].value, 0.0)
+        found = "found" if regret == 0 else f"regret {regret:.3g}"
+        typer.echo(f"optimum:    {result.optimum:.5g}, {found}")
+
+
+def parse_options(pairs: Sequence[str], option: str) -> dict[str, Any]:
+    """``KEY=VALUE`` texts as a dict; values are read as YAML: numbers, true, false, null, else text.
+
+    Raises:
+        ConfigError: a text has no ``=``, or a value is no YAML.
+    """
+    import yaml
+
+    from ..errors import ConfigError
+
+    found = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"{option} {pair!r}: expected KEY=VALUE")
+        try:
+            found[key.strip().replace("-", "_")] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise ConfigError(f"{option} {pair!r}: cannot read the value {value!r}") from None
+    return found
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The settings of a YAML file, not checked yet.
+
+    Raises:
+        ConfigError: the file cannot be read or is no YAML mapping.
+    """
+    import yaml
+
+    from ..errors import ConfigError
+
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"cannot read the settings in {path}: {getattr(error, 'strerror', None) or error}") from None
+    if not isinstance(settings, dict) or not all(isinstance(key, str) for key in settings):
+        raise ConfigError(f"{path}: expected a mapping of settings such as 'space: nasbench201'")
+    return settings
+
+
+def resume_command(settings: dict[str, Any], report: Path | None = None, no_report: bool = False) -> str:
+    """The command that goes on with a campaign of these settings."""
+    words = ["latentnas", "search"]
+    for key, value in settings.items():
+        if key in ("evaluator_options", "strategy_options"):
+            for option, chosen in (value or {}).items():
+                words += [f"--{key[:-1].replace('_', '-')}", f"{option}={_plain(chosen)}"]
+        elif key in _OPTIONS and value is not None and value != DEFAULTS.get(key):
+            words += [_OPTIONS[key], str(value)]
+    if report is not None:
+        words += ["--report", str(report)]
+    return shlex.join(words + ["--no-report"] * no_report)
+
+
+_OPTIONS = {
+    **{key: f"--{key}" for key in ("space", "strategy", "evaluator", "budget", "batch", "initial", "seed", "latent")},
+    "store": "--store",
+    "name": "--name",
+    "max_seconds": "--time-limit",
+}
+
+
+def _plain(value: object) -> str:
+    import json
+
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,55 @@
+"""The best cells of a campaign, drawn side by side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .data import ReportData
+from .drawing import cell_size, draw_cell, new_figure
+from .style import INK, MUTED
+from .texts import prediction, show
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+BEST = 6
+"""How many of the best cells a report draws."""
+
+
+def draw_best_cells(data: ReportData, count: int = BEST) -> Figure | None:
+    """The ``count`` best cells with their values and predictions; None without a value.
+
+    Every cell is drawn in axes of its own, best first, in rows of three, or in one row where cells
+    are tall.
+    """
+    trials = data.ranked[:count]
+    if not trials:
+        return None
+    width, height = cell_size(data.space)
+    columns = min(len(trials), 3 if width > height else count)
+    rows = -(-len(trials) // columns)
+    # Three lines above a narrow cell, two above a wide one; inches.
+    joint = ", " if width > height else "\n"
+    head = 0.5 if width > height else 0.68
+    figure = new_figure(columns * width, rows * (height + head))
+    for k, trial in enumerate(trials):
+        row, column = divmod(k, columns)
+        top = 1 - row / rows
+        ax = figure.add_axes(
+            (
+                column / columns + 0.008,
+                top - 1 / rows + 0.005,
+                1 / columns - 0.016,
+                height / (height + head) / rows - 0.01,
+            )
+        )
+        draw_cell(data.space, trial.code, ax)
+        middle = (column + 0.5) / columns
+        line = 0.19 / (rows * (height + head))
+        figure.text(middle, top - line, f"{k + 1}.  {show(trial.value, data.unit)}", ha="center", va="center",
+                    fontsize=12, fontweight="bold", color=INK)  # fmt: skip
+        seen = f"evaluation {data.evaluation_of(trial)}"
+        if trial.mean is not None:
+            seen += f"{joint}predicted {prediction(trial, data.unit)}"
+        figure.text(middle, top - 1.75 * line, seen, ha="center", va="top", fontsize=9, color=MUTED)
+    return figure

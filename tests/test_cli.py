@@ -1,0 +1,418 @@
+"""The command line: what it prints, what it writes, and how it fails."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner, Result
+
+from latentnas.benchmarks import get_benchmark
+from latentnas.campaign import SearchProgress, Store
+from latentnas.cli import app
+from latentnas.cli.app import one_line
+from latentnas.cli.latents import read_latents
+from latentnas.cli.live import SearchView, line
+from latentnas.cli.reports import report_folder
+from latentnas.cli.search import parse_options, resume_command
+from latentnas.errors import ConfigError, DataFileError
+from latentnas.latent import LatentSpace
+from latentnas.spaces import get_space, list_spaces
+from tests.report.campaigns import trial
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test runs in a folder of its own, so default paths are its own, too."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def run(*arguments: str, code: int = 0, stdin: str | None = None) -> Result:
+    result = CliRunner().invoke(app, list(arguments), input=stdin)
+    assert result.exit_code == code, f"{result.stdout}\n{result.stderr}\n{result.exception!r}"
+    return result
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    """The command in a process of its own."""
+    program = "from latentnas.cli import main; main()"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=environment,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def latent(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Folder of a latent space, hardly trained."""
+    codes = get_space("nasbench201").sample(64, seed=0)
+    folder = tmp_path_factory.mktemp("latent")
+    LatentSpace.fit("nasbench201", codes=codes, epochs=1, hidden=8, latent_dim=4, progress=False, device="cpu").save(
+        folder
+    )
+    return str(folder)
+
+
+# --- the group ------------------------------------------------------------------------------------
+
+
+def test_help_lists_the_commands_in_the_order_of_their_use() -> None:
+    text = run("--help").stdout
+    names = ["spaces", "benchmarks", "pretrain", "encode", "decode", "search", "report", "doctor"]
+    first_words = [text.strip("\u2502 ").split(" ")[0] for text in text.splitlines()]
+    assert [word for word in first_words if word in names] == names
+    assert run(code=2).stdout.strip().startswith("Usage")
+
+
+def test_version() -> None:
+    assert run("--version").stdout.startswith("latentnas")
+
+
+def test_errors_are_one_line_and_debug_shows_where() -> None:
+    result = run("spaces", "--show", "nasbench", code=2)
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: unknown space 'nasbench'. Did you mean 'nasbench201'?")
+    assert result.stderr.count("\n") == 1
+    debugged = CliRunner().invoke(app, ["--debug", "spaces", "--show", "nasbench"])
+    assert type(debugged.exception).__name__ == "UnknownNameError"
+
+
+def test_lists_in_messages_become_one_line() -> None:
+    error = ConfigError("2 wrong settings:\n  budget: too small\n  batch: missing\nSee the manual.")
+    assert one_line(error) == "2 wrong settings: budget: too small; batch: missing; See the manual."
+    assert one_line(ValueError()) == "ValueError"
+
+
+def test_commands_load_heavy_modules_only_when_they_run() -> None:
+    program = (
+        "import sys; import latentnas.cli\n"
+        "print([m for m in ('optuna', 'botorch', 'gpytorch', 'matplotlib', 'sklearn', 'networkx') if m in sys.modules])"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+# --- what there is --------------------------------------------------------------------------------
+
+
+def test_spaces() -> None:
+    lines = run("spaces").stdout.splitlines()
+    assert [text.split()[0] for text in lines[1:]] == list_spaces()
+    row = next(text for text in lines if text.startswith("nasbench201"))
+    assert row.split() == ["nasbench201", "6", "15,625", "8", "node,", "edge"]
+
+
+@pytest.mark.parametrize("name", list_spaces())
+def test_spaces_show_a_cell_that_can_be_parsed(name: str) -> None:
+    lines = run("spaces", "--show", name, "--seed", "3").stdout.splitlines()
+    cell = next(text for text in lines if text.startswith("a cell")).removeprefix("a cell").strip()
+    space = get_space(name)
+    torch.testing.assert_close(space.parse(cell), space.sample(1, seed=3))
+
+
+def test_benchmarks() -> None:
+    text = run("benchmarks").stdout
+    best = get_benchmark("nasbench201").best()
+    row = next(text for text in text.splitlines() if f"{best.metric}*" in text)
+    assert row.split()[2:] == ["15,625", f"{best.value:.5g}", best.text]
+
+
+def test_doctor() -> None:
+    text = run("doctor").stdout
+    assert text.splitlines()[-1] == "all good: latentnas is ready"
+    for part in (torch.__version__, "GFLOP/s", "nasbench201 (15,625 cells", "used by default", "writable"):
+        assert part in text
+
+
+def test_doctor_says_what_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(name: str) -> None:
+        raise DataFileError("the table is\ndamaged")
+
+    monkeypatch.setattr("latentnas.benchmarks.get_benchmark", broken)
+    text = run("doctor", code=1).stdout
+    assert "PROBLEM: the table is; damaged" in text
+    assert text.splitlines()[-1] == "1 of 5 checks failed: tables"
+
+
+# --- latent spaces --------------------------------------------------------------------------------
+
+
+def test_encode_and_decode_agree_with_the_library(latent: str) -> None:
+    model = LatentSpace.load(latent)
+    codes = model.space.sample(5, seed=1)
+    texts = model.space.format(codes)
+    Path("cells.txt").write_text("\n".join(texts[1:]) + "\n\n")
+    result = run("encode", "--latent", latent, texts[0], "--input", "cells.txt")
+    rows = list(csv.reader(io.StringIO(result.stdout)))
+    assert rows[0] == ["cell", "z0", "z1", "z2", "z3"]
+    assert [row[0] for row in rows[1:]] == texts
+    written = torch.tensor([[float(x) for x in row[1:]] for row in rows[1:]])
+    torch.testing.assert_close(written, model.encode(codes), rtol=0, atol=0)  # nine digits are all of a float32
+    decoded = run("decode", "--latent", latent, "--input", "-", stdin=result.stdout).stdout.splitlines()
+    assert decoded == model.space.format(model.decode(model.encode(codes)))
+
+
+def test_encode_and_decode_write_files(latent: str) -> None:
+    cells = run("decode", "--latent", latent, "--sample", "4", "--seed", "7").stdout
+    assert len(get_space("nasbench201").parse(cells.split())) == 4
+    assert run("decode", "--latent", latent, "--sample", "4", "--seed", "7").stdout == cells
+    result = run("encode", "--latent", latent, "--input", "-", "--output", "new/z.csv", stdin=cells)
+    assert result.stdout == ""
+    assert len(Path("new/z.csv").read_text().splitlines()) == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["encode"], "no cell given"),
+        (["encode", "|rubbish|"], "'|rubbish|' is no cell"),
+        (["encode", "--input", "missing.txt"], "cannot read missing.txt"),
+        (["decode"], "give either --input FILE or --sample N"),
+        (["decode", "--input", "a.csv", "--sample", "2"], "give either --input FILE or --sample N"),
+    ],
+)
+def test_encode_and_decode_refuse(latent: str, arguments: list[str], message: str) -> None:
+    assert message in run(*arguments, "--latent", latent, code=2).stderr
+
+
+def test_unknown_latent_space() -> None:
+    assert "no latent space 'nowhere'" in run("decode", "--latent", "nowhere", "--sample", "1", code=2).stderr
+
+
+def test_latents_are_read_by_name_or_by_position() -> None:
+    expected = torch.tensor([[1.0, 2.0], [3.0, -4.5]])
+    torch.testing.assert_close(read_latents("z1,cell,z0\n2,a,1\n-4.5,b,3\n", 2, "t"), expected)
+    torch.testing.assert_close(read_latents("1,2\n\n3,-4.5\n", 2, "t"), expected)
+    assert read_latents("cell,z0,z1\n", 2, "t").shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "t: the table of latents is empty"),
+        ("cell,z0\n", "t: no column z1; this latent space needs z0 to z1"),
+        ("cell,z0,z1\na,1\n", "t, row 2: 2 columns, expected 3"),
+        ("1,2,3\n", "t, row 1: 3 columns, expected 2"),
+        ("z0,z1\n1,nan\n", "t, row 2: 'nan' is no finite number"),
+        ("z0,z1\n1,2\nx,2\n", "t, row 3: 'x' is no finite number"),
+    ],
+)
+def test_wrong_latents_are_named(text: str, message: str) -> None:
+    with pytest.raises(DataFileError) as caught:
+        read_latents(text, 2, "t")
+    assert str(caught.value) == message
+
+
+def test_pretrain_saves_a_latent_space() -> None:
+    text = run("pretrain", "enas_macro6", "--out", "runs/e", "--epochs", "1", "--hidden", "8", "--latent-dim", "3",
+               "--op-embedding", "0", "--cells", "64", "--device", "cpu").stdout  # fmt: skip
+    assert "latentnas decode --latent runs/e --sample 5" in text
+    model = LatentSpace.load("runs/e", device="cpu")
+    assert (model.space.name, model.latent_dim) == ("enas_macro6", 3)
+    assert model.model.config.op_embedding is None
+    assert not Path("runs/e/checkpoint").exists()
+
+
+def test_pretrain_does_not_start_over_by_accident() -> None:
+    Path("out/checkpoint").mkdir(parents=True)
+    assert "go on with --resume" in run("pretrain", "nasbench201", "--out", "out", code=2).stderr
+
+
+def test_pretrain_reports_every_fault() -> None:
+    message = run("pretrain", "nasbench201", "--out", "out", "--epochs", "0", "--encoder", "no", code=2).stderr
+    assert "epochs" in message
+    assert "encoder" in message
+    assert message.count("\n") == 1
+
+
+# --- search and report ----------------------------------------------------------------------------
+
+QUICK = ("search", "--strategy", "random", "--budget", "12", "--seed", "4")
+
+
+def test_search_finds_reports_and_goes_on() -> None:
+    text = run(*QUICK).stdout
+    trials = Store("runs/campaigns.db", "nasbench201-random-tabular-s4").trials()
+    values = [t.value for t in trials if t.value is not None]
+    assert len(values) == 12
+    assert f"12/12 evaluations  best {max(values):.5g}" in text
+    assert f"{max(values):#.5g}" in text
+    assert "optimum:    94.066" in text
+    folder = Path("runs/nasbench201-random-tabular-s4-report")
+    assert f"report:     {folder / 'report.html'}" in text
+    assert (folder / "report.html").stat().st_size > 10_000
+    again = run(*QUICK).stdout
+    assert "nothing left to evaluate: 12 of 12 evaluations" in again
+    longer = run(*QUICK[:3], "--budget", "15", "--seed", "4", "--no-report").stdout
+    assert "going on after 12 of 15 evaluations" in longer
+    after = Store("runs/campaigns.db", "nasbench201-random-tabular-s4").trials()
+    assert [t.code for t in after[:12]] == [t.code for t in trials]
+    assert len(after) == 15
+
+
+def test_settings_come_from_a_file_and_the_command_line_wins() -> None:
+    Path("run.yaml").write_text(
+        "strategy: random\nbudget: 3\nseed: 9\nevaluator_options: {metric: cifar10_test_qat}\nname: from file\n"
+    )
+    text = run("search", "--config", "run.yaml", "--budget", "4", "--report", "here").stdout
+    assert "4/4 evaluations" in text
+    assert Path("here/report.html").exists()
+    store = Store("runs/campaigns.db", "from file")
+    assert store.config is not None
+    assert store.config["seed"] == 9
+    table = get_benchmark("nasbench201")
+    found = store.trials()
+    expected = table.query(torch.tensor([t.code for t in found]), "cifar10_test_qat")
+    assert [t.value for t in found] == pytest.approx(expected.tolist())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["--budget", "0", "--batch", "0"], ["2 wrong settings", "budget", "batch"]),
+        (["--strategy", "rondom"], ["unknown strategy 'rondom'", "'random'"]),
+        (["--config", "missing.yaml"], ["cannot read the settings in missing.yaml"]),
+        (["--strategy", "random", "--evaluator-option", "metric"], ["--evaluator-option 'metric': expected KEY=VALUE"]),
+        (["--strategy", "random", "--evaluator-option", "metric=speed"], ["speed"]),
+        (["--strategy", "random", "--strategy-option", "colour=blue"], ["colour"]),
+    ],
+)
+def test_wrong_settings_are_one_line(arguments: list[str], parts: list[str]) -> None:
+    message = run("search", *arguments, code=2).stderr
+    assert message.startswith("error: ")
+    assert message.count("\n") == 1
+    assert all(part in message for part in parts)
+
+
+def test_search_where_everything_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    from latentnas.evaluation import Evaluation, TabularEvaluator
+
+    def fail(self: TabularEvaluator, codes: torch.Tensor):  # type: ignore[no-untyped-def]
+        return (Evaluation(None, failure="the loss became NaN") for _ in codes)
+
+    monkeypatch.setattr(TabularEvaluator, "evaluate", fail)
+    text = run(*QUICK, code=1).stdout
+    assert "done after 12 evaluations, 12 failed" in text
+    assert "no evaluation gave a value; the last reason: the loss became NaN" in text
+    assert "12 failed" in Path("runs/nasbench201-random-tabular-s4-report/report.html").read_text()
+
+
+def test_ctrl_c_stops_in_order_and_says_how_to_go_on() -> None:
+    arguments = ["search", "--strategy", "random", "--budget", "5000", "--store", "runs/my.db", "--name", "long one"]
+    process = start(*arguments)
+    deadline = time.monotonic() + 60
+    done = 0
+    while done < 10 and time.monotonic() < deadline:
+        time.sleep(0.3)
+        if Path("runs/my.db").exists() and "long one" in _campaigns("runs/my.db"):
+            done = len(Store("runs/my.db", "long one").trials())
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert err == ""
+    command = "latentnas search --budget 5000 --store runs/my.db --strategy random --name 'long one'"
+    assert out.rstrip().endswith(command)
+    finished = sum(t.finished is not None for t in Store("runs/my.db", "long one").trials())
+    assert 10 <= finished < 5000
+    assert f"stopped after {finished} evaluations" in out
+
+
+def _campaigns(path: str) -> list[str]:
+    from latentnas.errors import StoreError
+
+    try:
+        return Store.campaigns(path)
+    except StoreError:  # the file is just being made
+        return []
+
+
+def test_report_again_from_a_store() -> None:
+    run(*QUICK, "--store", "s.db", "--no-report")
+    text = run("report", "--store", "s.db").stdout
+    assert text == "report: runs/nasbench201-random-tabular-s4-report/report.html\n"
+    run(*QUICK, "--store", "s.db", "--name", "second", "--no-report")
+    listed = run("report", "--store", "s.db", code=2).stdout.splitlines()
+    assert listed == ["s.db holds 2 campaigns; choose one with --name:", "  nasbench201-random-tabular-s4", "  second"]
+    assert run("report", "--store", "s.db", "--name", "second", "--out", "x").stdout == "report: x/report.html\n"
+    assert "second" in Path("x/report.html").read_text()
+
+
+def test_report_of_nothing() -> None:
+    assert "no such file" in run("report", "--store", "missing.db", code=2).stderr
+    run(*QUICK, "--store", "s.db", "--no-report")
+    assert "has no campaign 'other'" in run("report", "--store", "s.db", "--name", "other", code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [("demo", "demo-report"), ("../../etc", "etc-report"), ("a b/c", "a-b-c-report"), ("///", "campaign-report")],
+)
+def test_report_folders_stay_below_runs(name: str, folder: str) -> None:
+    assert report_folder(name) == Path("runs") / folder
+
+
+def test_options_are_read_as_yaml() -> None:
+    found = parse_options(["epochs=3", "lr=0.1", "name=x=y", "flag=true", "limit=null", "time-limit=2"], "--o")
+    assert found == {"epochs": 3, "lr": 0.1, "name": "x=y", "flag": True, "limit": None, "time_limit": 2}
+
+
+def test_resume_command_quotes_and_leaves_defaults_out() -> None:
+    settings = {"space": "nasbench201", "budget": 100, "store": "runs/campaigns.db", "seed": 3, "name": "my run",
+                "evaluator_options": {"metric": "cifar10_test", "time_limit": None}, "max_seconds": 5.0}  # fmt: skip
+    assert resume_command(settings, Path("out")) == (
+        "latentnas search --seed 3 --name 'my run' --evaluator-option metric=cifar10_test "
+        "--evaluator-option time_limit=null --time-limit 5.0 --report out"
+    )
+
+
+# --- the live view --------------------------------------------------------------------------------
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def state(done: int, **changes: object) -> SearchProgress:
+    settings = {"done": done, "budget": 20, "failures": 1, "best": trial(3, 93.25), "regret": 0.75, "rate": 4.0,
+                "eta": (20 - done) / 4.0}  # fmt: skip
+    return SearchProgress(**{**settings, **changes})  # type: ignore[arg-type]
+
+
+def test_plain_lines() -> None:
+    assert line(state(8)) == "8/20 evaluations  best 93.25, regret 0.75  1 failed  4 evaluations/s  3.0 s left"
+    assert line(state(0, best=None, regret=None, failures=0, rate=0.0, eta=None)) == "0/20 evaluations"
+    assert "20 s an evaluation" in line(state(1, rate=0.05))
+    now = [0.0]
+    stream = io.StringIO()
+    with SearchView("title", stream=stream, clock=lambda: now[0], interval=5) as view:
+        for done in range(1, 21):
+            now[0] += 1
+            view(state(done, notes=["the search was widened"] if done == 2 else []))
+    lines = stream.getvalue().splitlines()
+    # A note after 2 s counts as a line; then every five seconds, and the end once.
+    assert [text.split()[0] for text in lines] == ["title", "note:", "7/20", "12/20", "17/20", "20/20"]
+
+
+def test_live_table_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
+    with SearchView("a [title]", stream=stream) as view:
+        view(state(8, notes=[f"note {k}" for k in range(5)]))
+    text = stream.getvalue()
+    for part in ("a [title]", "8 of 20", "93.25", "0.75", "4 evaluations/s", "3.0 s", trial(3, 1.0).text, "note 4"):
+        assert part in text
+    assert "note 1" not in text
