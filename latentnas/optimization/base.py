@@ -103,7 +103,7 @@ class Strategy(ABC):
     def pend(self, codes: Tensor) -> None:
         """Mark cells as being evaluated elsewhere: they are not proposed, and count as pending."""
         codes = self.space.check_codes(codes).cpu()
-        for key, code in zip(self.space.keys(codes), codes, strict=True):
+        for key, code in zip(self.space.keys(codes), codes.clone(), strict=True):
             if key not in self._told:
                 self._pending[key] = code
 
@@ -130,7 +130,8 @@ class Strategy(ABC):
         """Propose ``n`` networks that were never proposed before; they become pending.
 
         Returns:
-            Proposals: fewer than ``n`` only where the space has no more.
+            Proposals: fewer than ``n`` only where the space has no more, or where the first random
+            cells of a strategy end (what comes next depends on their values).
 
         Raises:
             ExhaustedError: every network of the space is known.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..errors import ConfigError
+from ..errors import ConfigError, ExhaustedError
 from ..spaces import SearchSpace
 from .base import Proposals, Strategy
 
@@ -57,7 +57,12 @@ class RegularizedEvolution(Strategy):
             child = self._mutate_until_new(population[drawn[fitness[drawn].argmax()]], taken, generator)
             source = "mutation"
             if child is None:
-                child, source = self.sample_new(1, generator, taken)[0], "random"
+                try:
+                    child, source = self.sample_new(1, generator, taken)[0], "random"
+                except ExhaustedError:
+                    if children:
+                        break  # the last networks of the space
+                    raise
             taken.add(self.space.keys(child[None])[0])
             children.append(child)
             sources.append(source)

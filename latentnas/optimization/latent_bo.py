@@ -15,7 +15,7 @@ from .acquisition import greedy_batch, log_expected_improvement
 from .base import Proposals, Strategy
 from .features import one_hot_features, path_counts
 from .shipped import resolve_latent
-from .surrogates import EXACT_LIMIT, NUM_INDUCING, FeatureGroup, Surrogate, fit_gp
+from .surrogates import EXACT_LIMIT, NUM_INDUCING, FeatureGroup, Surrogate, check_surrogate_options, fit_gp
 
 JOINT = 1024
 """Candidates that enter the joint posterior; the rest have the lowest expected improvement."""
@@ -89,6 +89,7 @@ class LatentBO(Strategy):
             raise ConfigError(
                 f"{self.name}: initial must be at least 2 and candidates at least 1, got {initial} and {candidates}"
             )
+        check_surrogate_options(self.name, target, exact_limit, num_inducing)
         self.latent = resolve_latent(self.space, latent)
         self.initial, self.candidates = initial, candidates
         self.target, self.exact_limit, self.num_inducing = target, exact_limit, num_inducing

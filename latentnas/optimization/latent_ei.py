@@ -7,13 +7,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..errors import ConfigError
+from ..errors import ConfigError, ExhaustedError
 from ..latent import LatentSpace
 from ..spaces import SearchSpace
 from .acquisition import maximize_acquisition
 from .base import Proposals, Strategy
 from .shipped import resolve_latent
-from .surrogates import EXACT_LIMIT, NUM_INDUCING, FeatureGroup, fit_gp
+from .surrogates import EXACT_LIMIT, NUM_INDUCING, FeatureGroup, check_surrogate_options, fit_gp
 
 WIDENINGS = 8
 TRIES = 64
@@ -55,6 +55,7 @@ class LatentEI(Strategy):
         super().__init__(space, seed=seed)
         if initial < 2:
             raise ConfigError(f"{self.name}: initial must be at least 2, got {initial}")
+        check_surrogate_options(self.name, target, exact_limit, num_inducing)
         self.latent = resolve_latent(self.space, latent)
         self.initial, self.target = initial, target
         self.exact_limit, self.num_inducing = exact_limit, num_inducing
@@ -92,7 +93,12 @@ class LatentEI(Strategy):
         sources, notes = [], []
         taken: set[str] = set()
         for z in points.float() * scale + self.latent.center:
-            code, source, distance = self._decode_new(z, taken, generator)
+            try:
+                code, source, distance = self._decode_new(z, taken, generator)
+            except ExhaustedError:
+                if chosen:
+                    break  # the last networks of the space
+                raise
             if source == "random":
                 notes.append("around a proposed latent every decoded cell was known; a random cell took its place")
             elif distance > 1:
@@ -101,8 +107,10 @@ class LatentEI(Strategy):
             chosen.append(code)
             sources.append(source)
         proposed = torch.stack(chosen)
+        points, acquisition = points[: len(chosen)], acquisition[: len(chosen)]
         mean, std = surrogate.predict(points)
-        return Proposals(proposed, sources, points.float() * scale + self.latent.center, acquisition, mean, std, notes)
+        latents = points * scale + self.latent.center
+        return Proposals(proposed, sources, latents, acquisition, mean, std, notes)
 
     def _decode_new(self, z: Tensor, taken: set[str], generator: torch.Generator) -> tuple[Tensor, str, float]:
         """A new cell at ``z`` or around it, its source, and how far away it was looked for (in std)."""

@@ -184,6 +184,19 @@ class SearchSpace(ABC):
         Keys are short readable ASCII texts, stable across runs, machines and versions.
         """
 
+    def canonical(self, codes: Tensor) -> Tensor:
+        """One representative per network: cells with equal keys get equal codes.
+
+        Here codes themselves, for spaces in which no two codes are the same network.
+
+        Args:
+            codes: [B, D] long.
+
+        Returns:
+            LongTensor [B, D] of valid codes, with the keys of ``codes``.
+        """
+        return self.check_codes(codes)
+
     # --- views --------------------------------------------------------------------------------
 
     @abstractmethod

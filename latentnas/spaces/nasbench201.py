@@ -19,6 +19,7 @@ EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 """Edge of each code column, in the order of the published string."""
 
 NONE, SKIP = 0, 1
+_POWERS = tuple(len(OPERATIONS) ** p for p in range(5, -1, -1))
 _SYMBOLS = ("", "", "c1", "c3", "p")
 _TEXT = re.compile(
     r"\|(\w+)~0\|\+\|(\w+)~0\|(\w+)~1\|\+\|(\w+)~0\|(\w+)~1\|(\w+)~2\|",
@@ -82,10 +83,18 @@ class NASBench201(SearchSpace):
         and sums are multisets, so equal keys mean equal functions. Example: ``c3(c1(x)+x)+p(x)``;
         a cell that returns zero has the key ``0``.
         """
-        weights = torch.tensor([len(OPERATIONS) ** p for p in range(5, -1, -1)])
-        index = (self.check_codes(codes).cpu() * weights).sum(1).tolist()
         table = _key_table()
-        return [table[i] for i in index]
+        return [table[i] for i in _index(self.check_codes(codes)).tolist()]
+
+    def canonical(self, codes: Tensor) -> Tensor:
+        """The lexicographically first code that computes the same function: [B, D] -> [B, D] long.
+
+        It has the most 'none' edges in front: what a cell does not use is none.
+        """
+        codes = self.check_codes(codes)
+        first = _first_index().to(codes.device)[_index(codes)]
+        powers = torch.tensor(_POWERS, device=codes.device)
+        return first[:, None] // powers % len(OPERATIONS)
 
     def edge_graphs(self, codes: Tensor) -> EdgeGraphs:
         codes = self.check_codes(codes)
@@ -140,6 +149,18 @@ def _roles(adj: Tensor) -> Tensor:
     nodes = adj.shape[1]
     first, last = adj[:, 0, :].long(), adj[:, :, -1].long()
     return ((first * 2 + last) * nodes + adj.sum(1)) * nodes + adj.sum(2)
+
+
+def _index(codes: Tensor) -> Tensor:
+    """Place of every code in lexicographic order: [B] long."""
+    return (codes * torch.tensor(_POWERS, device=codes.device)).sum(1)
+
+
+@lru_cache(maxsize=1)
+def _first_index() -> Tensor:
+    """Place of the first code with the same key, for every code in lexicographic order: [15625] long."""
+    first: dict[str, int] = {}
+    return torch.tensor([first.setdefault(key, i) for i, key in enumerate(_key_table())])
 
 
 @lru_cache(maxsize=1)
