@@ -16,6 +16,7 @@ import csv
 import sys
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -33,11 +34,10 @@ class Run:
     ask_seconds: list[float]
 
 
-def run(name: str, seed: int, *, budget: int, batch: int, initial: int, latent: str | None) -> Run:
-    """Search once, without a store; all keys of the table's best value count as found."""
+def run(name: str, seed: int, *, budget: int, batch: int, initial: int, options: dict[str, Any]) -> Run:
+    """Search once, without a store, until the key of the table's best cell is evaluated."""
     bench = ln.get_benchmark("nasbench201")
     optimum = bench.best()
-    options = {"latent": latent} if name.startswith("latent") else {}
     strategy = get_strategy(name, bench.space, seed=seed, initial=initial, **options)
     values: list[float] = []
     asks: list[float] = []
@@ -64,6 +64,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=5)
     parser.add_argument("--initial", type=int, default=10)
     parser.add_argument("--latent", help="folder or shipped name; default: the shipped latent space")
+    parser.add_argument("--use-latent", action="store_true", help="latent-bo: the latent among the features")
     parser.add_argument("--csv", help="also write one row per run to this file")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -76,10 +77,13 @@ def main() -> None:
     )
     for name in args.strategies:
         runs = []
+        options = {"latent": args.latent} if name.startswith("latent") else {}
+        if name == "latent-bo":
+            options["use_latent"] = args.use_latent
         with Progress(args.seeds, name, unit="run") as bar:
             for seed in range(args.first_seed, args.first_seed + args.seeds):
                 runs.append(
-                    run(name, seed, budget=args.budget, batch=args.batch, initial=args.initial, latent=args.latent)
+                    run(name, seed, budget=args.budget, batch=args.batch, initial=args.initial, options=options)
                 )
                 bar.update()
                 rows.append([name, seed, runs[-1].found, *(_regret(runs[-1], best, at) for at in (50, 100))])

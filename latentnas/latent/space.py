@@ -29,7 +29,10 @@ class LatentSpace:
         center, scale: [d], mean and standard deviation of the training cells' latents.
         low, high: [d], their smallest and largest values per dimension.
         info: how it was made (fit settings, metrics, versions), plain JSON types.
+        name: what :meth:`load` finds it by, a shipped name or a folder; None until it is saved.
     """
+
+    name: str | None = None
 
     def __init__(
         self, space: SearchSpace, model: GraphVAE, statistics: dict[str, Tensor], info: dict[str, Any] | None = None
@@ -208,7 +211,9 @@ class LatentSpace:
         """Write ``model.safetensors`` and ``config.json`` into ``folder``; returns the folder."""
         from .storage import save_latent_space
 
-        return save_latent_space(self, folder)
+        saved = save_latent_space(self, folder)
+        self.name = str(saved)
+        return saved
 
     @classmethod
     def load(
@@ -232,4 +237,6 @@ class LatentSpace:
         """
         from .storage import load_latent_space
 
-        return load_latent_space(name, space=space, device=device)
+        latent = load_latent_space(name, space=space, device=device)
+        latent.name = str(name)
+        return latent

@@ -38,9 +38,9 @@ class GatedSum(nn.Module):
 
         The identity is one-hot, so its half of each weight matrix acts as a bias per vertex.
         """
-        column = self.hidden + vertex
-        gate = F.linear(state, self.gate.weight[:, : self.hidden], self.gate.bias + self.gate.weight[:, column])
-        mapped = F.linear(state, self.mapper.weight[:, : self.hidden], self.mapper.weight[:, column])
+        weight = torch.cat([self.gate.weight, self.mapper.weight])  # one matrix product for both
+        bias = weight[:, self.hidden + vertex] + F.pad(self.gate.bias, (0, self.hidden))
+        gate, mapped = F.linear(state, weight[:, : self.hidden], bias).chunk(2, 1)
         return gate.sigmoid() * mapped
 
 
@@ -86,7 +86,7 @@ class DVAEEncoder(nn.Module):
     def graph_state(self, graphs: NodeGraphs) -> Tensor:
         """The state of the whole graph: [B, H]."""
         x = self.operations(graphs.ops)  # [B, N, d_op]
-        adj = graphs.adj.to(x.dtype)
+        adj = graphs.adj
         order = range(graphs.num_nodes)
         forward = _propagate(self.gru_forward, self.sum_forward, x, adj, order)  # [B, N, H]
         last = graphs.mask.sum(1) - 1
@@ -98,18 +98,21 @@ class DVAEEncoder(nn.Module):
 
 
 def _propagate(gru: nn.GRUCell, send: GatedSum, x: Tensor, adj: Tensor, order: range) -> Tensor:
-    """States of all vertices [B, N, H], computed in ``order``; ``adj[b, u, v]``: u sends to v."""
+    """States of all vertices [B, N, H], computed in ``order``; ``adj[b, u, v]``: u sends to v.
+
+    Pairs of vertices that no graph of the batch connects cost nothing.
+    """
     batch, nodes, _ = x.shape
+    connected = adj.any(0).tolist()
+    weights = adj.to(x.dtype)
     states: list[Tensor] = [x.new_empty(0)] * nodes
-    messages: list[Tensor] = []
-    senders: list[int] = []
+    messages: dict[int, Tensor] = {}
     for v in order:
-        if messages:
-            weights = adj[:, senders, v]  # [B, k]
-            total = torch.einsum("bk,kbh->bh", weights, torch.stack(messages))
-        else:
-            total = x.new_zeros(batch, send.hidden)
+        total = x.new_zeros(batch, send.hidden)
+        for u, message in messages.items():
+            if connected[u][v]:
+                total = total + weights[:, u, v, None] * message
         states[v] = gru(x[:, v], total)
-        messages.append(send.message(states[v], v))
-        senders.append(v)
+        if any(connected[v]):
+            messages[v] = send.message(states[v], v)
     return torch.stack(states, 1)

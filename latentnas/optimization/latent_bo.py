@@ -44,8 +44,8 @@ class LatentBO(Strategy):
 
     Each :meth:`ask` after the ``initial`` random cells:
 
-    1. fits a Gaussian process to all evaluated cells, on one-hot operations, path indicators and
-       the latent (exact with few observations, sparse with many);
+    1. fits a Gaussian process to all evaluated cells, on their one-hot codes and path indicators
+       (exact with few observations, sparse with many);
     2. draws latents from the prior and from neighbourhoods of the best cells, inside the range of
        the training latents, decodes them under the grammar, adds one- and two-edit mutants of the
        best cells, and drops what is known; where the decoder keeps giving known cells, the
@@ -65,7 +65,9 @@ class LatentBO(Strategy):
         target: how observed values are transformed, "rank" or "standardize".
         exact_limit: most observations of an exact Gaussian process.
         num_inducing: inducing points of the sparse one.
-        use_latent: whether the latent is among the features.
+        use_latent: whether the latent is among the features, with a kernel of its own. On
+            NAS-Bench-201 it costs evaluations (scripts/benchmark_search.py --use-latent); it is there
+            for spaces whose structure the other features do not tell.
         seed: seed of every random choice.
     """
 
@@ -81,7 +83,7 @@ class LatentBO(Strategy):
         target: str = "rank",
         exact_limit: int = EXACT_LIMIT,
         num_inducing: int = NUM_INDUCING,
-        use_latent: bool = True,
+        use_latent: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__(space, seed=seed)
@@ -125,7 +127,11 @@ class LatentBO(Strategy):
         )
 
     def features(self, codes: Tensor) -> tuple[Tensor, list[FeatureGroup]]:
-        """Features of cells [m, f] double, and the groups of columns that share a kernel."""
+        """Features of cells [m, f] double, and the groups of columns that share a kernel.
+
+        They are those of the canonical code, so that cells that are the same network look the same.
+        """
+        codes = self.space.canonical(codes)
         structure = torch.cat([one_hot_features(self.space, codes), (path_counts(self.space, codes) > 0).double()], 1)
         groups = [FeatureGroup(0, structure.shape[1])]
         if not self.use_latent:

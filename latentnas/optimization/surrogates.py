@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
@@ -122,9 +123,10 @@ def fit_gp(
 ) -> Surrogate:
     """Fit a Gaussian process: exact with at most ``exact_limit`` observations, else sparse.
 
-    The kernel is a sum of scaled Matern-5/2 kernels, one per feature group; lengthscales have a
-    log-normal prior that grows with the square root of the group's size (Hvarfner et al., ICML
-    2024), so that few observations do not overfit many dimensions.
+    The kernel is a sum of scaled Matern-5/2 kernels, one per feature group. Lengthscales have a
+    log-normal prior whose median is the square root of the group's size, the distance at which
+    features of unit variance lie: few observations do not overfit many dimensions (Hvarfner et al.,
+    ICML 2024).
 
     Args:
         x: [n, f] features.
@@ -159,13 +161,13 @@ def _kernel(groups: list[FeatureGroup]) -> Kernel:
 
     parts = []
     for group in groups:
-        prior = LogNormalPrior(2**0.5 + 0.5 * torch.tensor(float(group.size)).log().item(), 3**0.5)
+        prior = LogNormalPrior(0.5 * math.log(group.size), 1.0)
         matern = MaternKernel(
             nu=2.5,
             ard_num_dims=group.size if group.ard else None,
             active_dims=tuple(range(group.start, group.stop)),
             lengthscale_prior=prior,
-            lengthscale_constraint=GreaterThan(1e-2, transform=None, initial_value=prior.mode),
+            lengthscale_constraint=GreaterThan(1e-2, transform=None, initial_value=0.5 * math.sqrt(group.size)),
         )
         parts.append(ScaleKernel(matern))
     return parts[0] if len(parts) == 1 else AdditiveKernel(*parts)
