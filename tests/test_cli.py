@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,7 +25,9 @@ from latentnas.cli.live import SearchView, line
 from latentnas.cli.reports import report_folder
 from latentnas.cli.search import parse_options, resume_command
 from latentnas.errors import ConfigError, DataFileError
+from latentnas.evaluation import list_evaluators
 from latentnas.latent import LatentSpace
+from latentnas.optimization import list_strategies
 from latentnas.spaces import get_space, list_spaces
 from tests.report.campaigns import trial
 
@@ -74,6 +77,18 @@ def test_help_lists_the_commands_in_the_order_of_their_use() -> None:
     first_words = [text.strip("\u2502 ").split(" ")[0] for text in text.splitlines()]
     assert [word for word in first_words if word in names] == names
     assert run(code=2).stdout.strip().startswith("Usage")
+
+
+def test_help_names_choices_and_defaults() -> None:
+    text = run("search", "--help").stdout
+    for name in (*list_strategies(), *list_evaluators()):
+        assert re.search(rf"\b{name}\b", text)
+    defaults = re.findall(r"\(default: ([^)]+)\)", text)
+    assert defaults == [
+        "nasbench201", "latent-bo", "tabular", "100", "5", "10", "0", "runs/campaigns.db", "runs/NAME-report",
+    ]  # fmt: skip
+    assert "(default: standard output)" in run("decode", "--help").stdout
+    assert "(default: dvae)" in run("pretrain", "--help").stdout
 
 
 def test_version() -> None:
@@ -177,7 +192,7 @@ def test_encode_and_decode_write_files(latent: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["encode"], "no cell given"),
+        (["encode"], "no cell given: name cells, or a file with --input (- for standard input)"),
         (["encode", "|rubbish|"], "'|rubbish|' is no cell"),
         (["encode", "--input", "missing.txt"], "cannot read missing.txt"),
         (["decode"], "give either --input FILE or --sample N"),
@@ -220,6 +235,7 @@ def test_pretrain_saves_a_latent_space() -> None:
     text = run("pretrain", "enas_macro6", "--out", "runs/e", "--epochs", "1", "--hidden", "8", "--latent-dim", "3",
                "--op-embedding", "0", "--cells", "64", "--device", "cpu").stdout  # fmt: skip
     assert "latentnas decode --latent runs/e --sample 5" in text
+    assert re.search(r"reconstruction +\d+\.\d\d% of validation cells", text)
     model = LatentSpace.load("runs/e", device="cpu")
     assert (model.space.name, model.latent_dim) == ("enas_macro6", 3)
     assert model.model.config.op_embedding is None
@@ -367,6 +383,9 @@ def test_report_folders_stay_below_runs(name: str, folder: str) -> None:
 def test_options_are_read_as_yaml() -> None:
     found = parse_options(["epochs=3", "lr=0.1", "name=x=y", "flag=true", "limit=null", "time-limit=2"], "--o")
     assert found == {"epochs": 3, "lr": 0.1, "name": "x=y", "flag": True, "limit": None, "time_limit": 2}
+    assert parse_options(["lr=1e-3", "decay=5E-4", "name=e5", "tag=1e"], "--o") == {
+        "lr": 0.001, "decay": 0.0005, "name": "e5", "tag": "1e",
+    }  # fmt: skip
 
 
 def test_resume_command_quotes_and_leaves_defaults_out() -> None:

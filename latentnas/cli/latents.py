@@ -27,14 +27,14 @@ Latent = Annotated[str, typer.Option(metavar="NAME|FOLDER", help="A shipped late
 def pretrain(
     space: Annotated[str, typer.Argument(help="The search space, see: latentnas spaces")],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to save the latent space.")],
-    encoder: Annotated[str | None, typer.Option(help="The encoder. [dvae]")] = None,
+    encoder: Annotated[str | None, typer.Option(help="The encoder (default: dvae).")] = None,
     op_embedding: Annotated[
-        int | None, typer.Option(help="Dimensions of learned operation embeddings; 0 for one-hot. [3]")
+        int | None, typer.Option(help="Dimensions of learned operation embeddings; 0 for one-hot (default: 3).")
     ] = None,
     latent_dim: Annotated[int | None, typer.Option(help="Dimensions of the latent space.")] = None,
     hidden: Annotated[int | None, typer.Option(help="Width of the model.")] = None,
     cells: Annotated[
-        int | None, typer.Option(help="Random training cells of a space too large to train on all. [20000]")
+        int | None, typer.Option(help="Random training cells of a space too large to train on all (default: 20000).")
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training cells.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Cells in a training step.")] = None,
@@ -70,6 +70,7 @@ def pretrain(
         [
             ("space", f"{model.space.name}, {count(model.space.size)} codes"),
             ("dimensions", str(model.latent_dim)),
+            ("reconstruction", f"{100 * model.info['metrics']['reconstruction_accuracy']:.2f}% of validation cells"),
             ("saved in", str(out)),
             ("try it", f"latentnas decode --latent {out} --sample 5"),
         ]
@@ -84,7 +85,7 @@ def encode(
         Path | None, typer.Option(metavar="FILE", help="A text file with one cell a line; - for standard input.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The CSV file to write. [standard output]")
+        Path | None, typer.Option(metavar="FILE", help="The CSV file to write (default: standard output).")
     ] = None,
 ) -> None:
     """Turn cells into latents: a CSV table with the columns cell, z0, z1, ..."""
@@ -95,7 +96,7 @@ def encode(
     if input is not None:
         texts += [line for line in map(str.strip, _read(input).splitlines()) if line]
     if not texts:
-        raise ConfigError("no cell given: name cells, or a file with --input")
+        raise ConfigError("no cell given: name cells, or a file with --input (- for standard input)")
     model = LatentSpace.load(latent)
     codes = model.space.parse(texts)
     rows = model.encode(codes).tolist()
@@ -116,7 +117,9 @@ def decode(
         int | None, typer.Option(min=1, metavar="N", help="Decode N latents drawn from the prior.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of --sample.")] = 0,
-    output: Annotated[Path | None, typer.Option(metavar="FILE", help="The file to write. [standard output]")] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The file to write (default: standard output).")
+    ] = None,
 ) -> None:
     """Turn latents into cells, one a line."""
     from ..errors import ConfigError

@@ -20,7 +20,9 @@ def report_folder(name: str) -> Path:
 def report(
     store: Annotated[str, typer.Option(help="The campaign's store: sqlite:///FILE, the file, or any Optuna URL.")],
     name: Annotated[str | None, typer.Option(help="The campaign; not needed where the store has one only.")] = None,
-    out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where to write it. [runs/NAME-report]")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where to write it (default: runs/NAME-report).")
+    ] = None,
 ) -> None:
     """Make the report of a campaign again from its store, finished or not."""
     from ..campaign import Store

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,8 @@ DEFAULTS = {"space": "nasbench201", "budget": 100, "store": "runs/campaigns.db"}
 SHOWN = 5
 """How many of the best cells are listed at the end."""
 
+_EXPONENT = re.compile(r"[-+]?\d+e[-+]?\d+", re.IGNORECASE | re.ASCII)
+
 _ENDINGS = {
     "budget": "done",
     "time limit": "stopped at the time limit",
@@ -30,18 +33,25 @@ _ENDINGS = {
 
 @app.command("search")
 def search(
-    space: Annotated[str | None, typer.Option(help="The search space. [nasbench201]")] = None,
-    strategy: Annotated[str | None, typer.Option(help="What to evaluate next. [latent-bo]")] = None,
-    evaluator: Annotated[str | None, typer.Option(help="What a cell is worth. [tabular]")] = None,
-    budget: Annotated[int | None, typer.Option(help="Evaluations in all. [100]")] = None,
-    batch: Annotated[int | None, typer.Option(help="Cells proposed at a time. [5]")] = None,
-    initial: Annotated[int | None, typer.Option(help="Random cells first. [10]")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of every random choice. [0]")] = None,
+    space: Annotated[
+        str | None, typer.Option(help="The search space, see: latentnas spaces (default: nasbench201).")
+    ] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option(help="What to evaluate next: random, evolution, latent-bo or latent-ei (default: latent-bo)."),
+    ] = None,
+    evaluator: Annotated[
+        str | None, typer.Option(help="What a cell is worth: tabular or train (default: tabular).")
+    ] = None,
+    budget: Annotated[int | None, typer.Option(help="Evaluations in all (default: 100).")] = None,
+    batch: Annotated[int | None, typer.Option(help="Cells proposed at a time (default: 5).")] = None,
+    initial: Annotated[int | None, typer.Option(help="Random cells first (default: 10).")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of every random choice (default: 0).")] = None,
     latent: Annotated[
         str | None, typer.Option(metavar="NAME|FOLDER", help="Latent space: a shipped one or a folder.")
     ] = None,
     store: Annotated[
-        str | None, typer.Option(metavar="URL", help="The campaign's memory, a database. [runs/campaigns.db]")
+        str | None, typer.Option(metavar="URL", help="The campaign's memory, a database (default: runs/campaigns.db).")
     ] = None,
     name: Annotated[str | None, typer.Option(help="The campaign's name in its store.")] = None,
     time_limit: Annotated[float | None, typer.Option(metavar="SECONDS", help="Stop this run after that time.")] = None,
@@ -55,7 +65,7 @@ def search(
         Path | None, typer.Option(metavar="FILE", help="Settings as YAML; options on the command line win.")
     ] = None,
     report: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where to write the report. [runs/NAME-report]")
+        Path | None, typer.Option(metavar="FOLDER", help="Where to write the report (default: runs/NAME-report).")
     ] = None,
     no_report: Annotated[bool, typer.Option("--no-report", help="Write no report.")] = False,
 ) -> None:
@@ -133,9 +143,12 @@ def parse_options(pairs: Sequence[str], option: str) -> dict[str, Any]:
         if not equals or not key.strip():
             raise ConfigError(f"{option} {pair!r}: expected KEY=VALUE")
         try:
-            found[key.strip().replace("-", "_")] = yaml.safe_load(value)
+            read = yaml.safe_load(value)
         except yaml.YAMLError:
             raise ConfigError(f"{option} {pair!r}: cannot read the value {value!r}") from None
+        if isinstance(read, str) and _EXPONENT.fullmatch(read):
+            read = float(read)  # YAML takes 1e-3, without a dot, for a text
+        found[key.strip().replace("-", "_")] = read
     return found
 
 

@@ -100,16 +100,15 @@ def fit_latent_space(
         if trainer.epoch:
             bar.start_at(trainer.epoch)
             bar.note(f"resumed after epoch {trainer.epoch} of {fit_config.epochs} from {folder}")
-        while trainer.epoch < fit_config.epochs:
+        while trainer.epoch < fit_config.epochs and not trainer.stalled:
             record = trainer.run_epoch()
             bar.update(
                 loss=record["loss"], valid_loss=record["valid_loss"], reconstruction=record["reconstruction_accuracy"]
             )
             if folder is not None:
                 trainer.save(folder / "checkpoint.safetensors")
-            if trainer.stalled:
-                bar.note(f"stopped early: no lower validation loss for {fit_config.patience} epochs")
-                break
+        if trainer.stalled:
+            bar.note(f"stopped early: no lower validation loss for {fit_config.patience} epochs")
     return trainer.result()
 
 
@@ -175,10 +174,7 @@ class _Trainer:
                 sums += len(rows) * torch.stack([loss.loss, loss.reconstruction, loss.kld]).detach()
         self.epoch += 1
         record = dict(zip(("loss", "reconstruction_nll", "kld"), (sums / len(self.train)).tolist(), strict=True))
-        if not all(map(math.isfinite, record.values())):
-            raise ConfigError(
-                f"LatentSpace.fit: the loss of epoch {self.epoch} is not finite; lower lr (now {config.lr})"
-            )
+        self._check_finite(record)
         record |= self._validate()
         record["seconds"] = time.perf_counter() - started
         if record["valid_loss"] < self.best_loss:
@@ -202,11 +198,16 @@ class _Trainer:
             self.model.loss(self.validation[rows]).loss * len(rows)
             for rows in torch.arange(len(self.validation), device=self.device).split(4096)
         ]
-        accuracy = reconstruction_accuracy(self._latent_space(), self.validation_codes)
-        return {
-            "valid_loss": float(torch.stack(losses).sum() / len(self.validation)),
-            "reconstruction_accuracy": accuracy,
-        }
+        record = {"valid_loss": float(torch.stack(losses).sum() / len(self.validation))}
+        self._check_finite(record)
+        record["reconstruction_accuracy"] = reconstruction_accuracy(self._latent_space(), self.validation_codes)
+        return record
+
+    def _check_finite(self, record: dict[str, float]) -> None:
+        if not all(map(math.isfinite, record.values())):
+            raise ConfigError(
+                f"LatentSpace.fit: the loss of epoch {self.epoch} is not finite; lower lr (now {self.config.lr})"
+            )
 
     @property
     def stalled(self) -> bool:
@@ -275,8 +276,10 @@ class _Trainer:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
         try:
-            identity, progress = json.loads(metadata["identity"]), json.loads(metadata["progress"])
-        except (KeyError, ValueError):
+            identity, progress = dict(json.loads(metadata["identity"])), dict(json.loads(metadata["progress"]))
+            epoch, best_epoch = int(progress["epoch"]), int(progress["best_epoch"])
+            best_loss, history = float(progress["best_loss"]), list(progress["history"])
+        except (KeyError, ValueError, TypeError, RecursionError):
             raise WeightsError(f"{path} is no checkpoint of LatentSpace.fit") from None
         ours = json.loads(json.dumps(self._identity()))
         if identity != ours:
@@ -287,14 +290,22 @@ class _Trainer:
         load_state(self.model, tensors, "best.", path)
         self.best = self._snapshot()
         load_state(self.model, tensors, "model.", path)
+        self._load_optimizer(tensors, path)
+        self.epoch, self.best_epoch, self.best_loss, self.history = epoch, best_epoch, best_loss, history
+
+    def _load_optimizer(self, tensors: dict[str, Tensor], path: Path) -> None:
+        shapes = [parameter.shape for group in self.optimizer.param_groups for parameter in group["params"]]
         state: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in tensors.items():
-            if name.startswith("optimizer."):
-                _, index, key = name.split(".", 2)
-                state.setdefault(int(index), {})[key] = tensor
+        for index, shape in enumerate(shapes):
+            for key in ("step", "exp_avg", "exp_avg_sq"):
+                tensor = tensors.pop(f"optimizer.{index}.{key}", None)
+                if tensor is None or tensor.shape != (torch.Size() if key == "step" else shape):
+                    raise WeightsError(f"{path}: optimizer.{index}.{key} is missing or has a wrong shape")
+                state.setdefault(index, {})[key] = tensor
+        extra = sorted(name for name in tensors if name.startswith("optimizer."))
+        if extra:
+            raise WeightsError(f"{path}: unknown tensor {extra[0]!r}")
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
-        self.epoch, self.best_epoch = progress["epoch"], progress["best_epoch"]
-        self.best_loss, self.history = progress["best_loss"], progress["history"]
 
 
 def _differences(theirs: dict[str, Any], ours: dict[str, Any], prefix: str = "") -> str:
@@ -341,8 +352,10 @@ def _cells(space: SearchSpace, codes: Tensor | None, config: FitConfig, seed: in
     generator = as_generator(derive_seed(seed, "cells"))
     if codes is not None:
         codes = space.check_codes(codes).cpu()
-        if len(codes) < 2:
-            raise ConfigError(f"LatentSpace.fit: at least 2 training cells are needed, got {len(codes)}")
+        if len(codes) < 3:
+            raise ConfigError(
+                f"LatentSpace.fit: at least 3 cells are needed (2 to train on, 1 held out), got {len(codes)}"
+            )
         order = torch.randperm(len(codes), generator=generator)
         held_out = min(config.num_validation, max(1, len(codes) // 10))
         return codes[order[held_out:]], codes[order[:held_out]]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,22 +61,31 @@ def load_latent_space(name: str | Path, *, space: SearchSpace | None, device: to
         raise WeightsError(
             f"{folder}: made for space {config['space']!r}, not for {space.name!r}, or its operations changed"
         )
-    known = {field.name for field in fields(VAEConfig)}
     try:
-        model_config = VAEConfig(**{key: value for key, value in config["model"].items() if key in known})
+        model_config = VAEConfig(**config["model"])
     except (ConfigError, TypeError) as error:
         raise WeightsError(f"{folder / 'config.json'}: the model's settings are wrong: {error}") from None
     if (model_config.num_types, model_config.num_nodes) != (len(space.node_types), space.max_nodes):
         raise WeightsError(f"{folder / 'config.json'}: num_types or num_nodes do not fit the space {space.name!r}")
-    model = GraphVAE(model_config)
     tensors = read_tensors(folder / "model.safetensors")
+    try:
+        with torch.device("meta"):  # sizes that do not fit the file are found before they cost memory
+            match_state(GraphVAE(model_config), tensors, "model.", folder)
+    except (RuntimeError, TypeError, OverflowError):
+        raise WeightsError(f"{folder / 'config.json'}: no model can have these sizes: {model_config}") from None
+    model = GraphVAE(model_config)
     load_state(model, tensors, "model.", folder)
     statistics = {}
     for key in STATISTICS:
         tensor = tensors.get(f"latents.{key}")
-        if tensor is None or tensor.shape != (model_config.latent_dim,):
-            raise WeightsError(f"{folder / 'model.safetensors'}: latents.{key} is missing or has a wrong shape")
+        if tensor is None or tensor.shape != (model_config.latent_dim,) or not tensor.is_floating_point():
+            raise WeightsError(f"{folder / 'model.safetensors'}: latents.{key} is missing or has a wrong shape or type")
+        if not bool(tensor.isfinite().all()):
+            raise WeightsError(f"{folder / 'model.safetensors'}: latents.{key} has values that are not finite")
         statistics[key] = tensor
+    extra = sorted(name for name in tensors if not name.startswith("model.") and name[8:] not in STATISTICS)
+    if extra:
+        raise WeightsError(f"{folder / 'model.safetensors'}: unknown tensor {extra[0]!r}")
     info = {key: value for key, value in config.items() if key not in ("format", "space", "node_types", "model")}
     return LatentSpace(space, model.to(resolve_device(device)), statistics, info)
 
@@ -141,26 +149,42 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def load_state(model: torch.nn.Module, tensors: dict[str, Tensor], prefix: str, source: Path) -> None:
     """Copy the tensors called ``prefix...`` into ``model``, checking names, shapes and values."""
-    state = model.state_dict()
+    pairs = match_state(model, tensors, prefix, source)
+    with torch.no_grad():
+        for own, stored in pairs:
+            own.copy_(stored)
+
+
+def match_state(
+    model: torch.nn.Module, tensors: dict[str, Tensor], prefix: str, source: Path
+) -> list[tuple[Tensor, Tensor]]:
+    """Every tensor of ``model`` with the one called ``prefix...`` that belongs into it.
+
+    Raises:
+        WeightsError: one is missing or too many, or has a wrong shape, type or value.
+    """
+    state: dict[str, Tensor] = model.state_dict(keep_vars=True)
     given = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-    by_pointer: dict[int, list[str]] = {}
+    aliases: dict[int, list[str]] = {}
     for name, tensor in state.items():
-        by_pointer.setdefault(tensor.data_ptr(), []).append(name)
-    for names in by_pointer.values():  # a module used in two places is stored under one of its names
+        aliases.setdefault(id(tensor), []).append(name)
+    pairs = []
+    for names in aliases.values():  # a module used in two places is stored under one of its names
         stored = [name for name in names if name in given]
         if not stored:
             raise WeightsError(f"{source}: the weights lack {names[0]!r}")
-        tensor = given[stored[0]]
-        if tensor.shape != state[names[0]].shape:
-            raise WeightsError(
-                f"{source}: {stored[0]!r} has shape {list(tensor.shape)}, expected {list(state[names[0]].shape)}"
-            )
+        own, tensor = state[names[0]], given[stored[0]]
+        if tensor.shape != own.shape:
+            raise WeightsError(f"{source}: {stored[0]!r} has shape {list(tensor.shape)}, expected {list(own.shape)}")
+        if not tensor.is_floating_point():
+            raise WeightsError(f"{source}: {stored[0]!r} holds {tensor.dtype}, expected {own.dtype}")
         if not bool(tensor.isfinite().all()):
             raise WeightsError(f"{source}: {stored[0]!r} has values that are not finite")
-        state[names[0]].copy_(tensor)
+        pairs.append((own, tensor))
     extra = sorted(set(given) - set(state))
     if extra:
         raise WeightsError(f"{source}: the weights have {extra[0]!r}, which the model does not")
+    return pairs
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -180,7 +180,8 @@ class DVAEDecoder(nn.Module):
         for v in range(1, nodes):
             logits = self._type_logits(state, v, by_type)
             if grammar is not None:
-                logits = logits.masked_fill(~grammar.allowed_types(ops, adj, v), -torch.inf)
+                # far away latents overflow: finite logits keep every allowed type above the forbidden ones
+                logits = logits.nan_to_num().masked_fill(~grammar.allowed_types(ops, adj, v), -torch.inf)
                 chosen = _choose_type(logits, generator)
             elif v == nodes - 1:
                 chosen = torch.full_like(ops[:, 0], OUTPUT)

@@ -57,8 +57,12 @@ class VAEConfig:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 faults.append(f"{name} must be a positive integer, got {value!r}")
-        if self.op_embedding is not None and (not isinstance(self.op_embedding, int) or self.op_embedding < 1):
+        dim = self.op_embedding
+        if dim is not None and (not isinstance(dim, int) or isinstance(dim, bool) or dim < 1):
             faults.append(f"op_embedding must be a positive integer or None (one-hot), got {self.op_embedding!r}")
+        for name in ("bidirectional", "latent_input"):
+            if not isinstance(getattr(self, name), bool):
+                faults.append(f"{name} must be true or false, got {getattr(self, name)!r}")
         for name in ("beta", "noise"):
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0 <= value < float("inf"):

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+import torch
+
+from latentnas.optimization.features import one_hot_features, path_counts
+from latentnas.spaces import OUTPUT, ENASMacro, SearchSpace, get_space
+
+
+def paths(space: SearchSpace, code: torch.Tensor) -> list[tuple[int, ...]]:
+    """Operations along every path from input to output, found by walking; paths through zeros are left out."""
+    graphs = space.node_graphs(code[None])
+    ops, adj = graphs.ops[0].tolist(), graphs.adj[0].tolist()
+
+    def walk(vertex: int, so_far: tuple[int, ...]) -> list[tuple[int, ...]]:
+        op = ops[vertex]
+        if op == OUTPUT:
+            return [so_far]
+        if op in space.zero_types:
+            return []
+        if vertex != 0 and op not in space.identity_types:
+            so_far = (*so_far, op)
+        return [p for w in range(vertex + 1, len(ops)) if adj[vertex][w] for p in walk(w, so_far)]
+
+    return walk(0, ())
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 3])
+@pytest.mark.parametrize("space", [get_space("nasbench201"), ENASMacro(layers=4)], ids=lambda s: s.name)
+def test_paths_agree_with_a_walk(space: SearchSpace, length: int) -> None:
+    codes = space.sample(60, seed=length)
+    counts = path_counts(space, codes, length)
+    proper = len(set(range(2, len(space.node_types))) - {*space.identity_types, *space.zero_types})
+    assert counts.shape == (60, sum(proper**k for k in range(length + 1)))
+    assert counts.dtype == torch.double
+    columns: dict[tuple[int, ...], int] = {}
+    for row, code in zip(counts, codes, strict=True):
+        expected = Counter(path[len(path) - length :] if len(path) > length else path for path in paths(space, code))
+        assert sorted(row[row > 0].tolist()) == sorted(float(v) for v in expected.values())
+        for ending, count in expected.items():
+            fits = [i for i in (row == count).nonzero()[:, 0].tolist() if columns.get(ending, i) == i]
+            assert fits, f"{ending} moved to another column"
+            if len(fits) == 1:
+                assert columns.setdefault(ending, fits[0]) == fits[0]
+    assert len(set(columns.values())) == len(columns), "two endings share a column"
+
+
+def test_sequences_are_numbered_by_length_then_base() -> None:
+    """NAS-Bench-201: proper operations c1, c3, p are digits 0, 1, 2 in base 3, the last operation the last digit."""
+    space = get_space("nasbench201")
+    codes = space.parse(
+        [
+            "|skip_connect~0|+|none~0|none~1|+|skip_connect~0|skip_connect~1|none~2|",
+            "|nor_conv_3x3~0|+|none~0|avg_pool_3x3~1|+|none~0|none~1|nor_conv_1x1~2|",
+        ]
+    )
+    counts = path_counts(space, codes)
+    assert counts.shape == (2, 1 + 3 + 9 + 27)
+    assert counts[0].nonzero()[:, 0].tolist() == [0]
+    assert float(counts[0, 0]) == 2.0, "0->3 and 0->1->3, both without operations"
+    assert counts[1].nonzero()[:, 0].tolist() == [1 + 3 + 9 + (1 * 9 + 2 * 3 + 0)]
+
+
+def test_one_hot_concatenates_columns() -> None:
+    features = one_hot_features(ENASMacro(layers=2), torch.tensor([[5, 0, 1]]))
+    assert features.dtype == torch.double
+    assert features.tolist() == [[*(0, 0, 0, 0, 0, 1), *(1, 0, 0, 0, 0, 0), *(0, 1)]]
+
+
+def test_no_rows() -> None:
+    space = get_space("nasbench201")
+    empty = torch.empty(0, 6, dtype=torch.long)
+    assert path_counts(space, empty).shape == (0, 40)
+    assert one_hot_features(space, empty).shape == (0, 30)

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from unittest.mock import patch
+
+import pytest
+import torch
+from torch import Tensor
+
+from latentnas.errors import ConfigError
+from latentnas.latent import LatentSpace
+from latentnas.optimization import LatentBO
+from latentnas.spaces import ENASMacro
+
+from .conformance import check, objective, run
+
+
+def test_starts_with_exactly_the_initial_random_cells(shipped_latent: LatentSpace) -> None:
+    strategy = LatentBO("nasbench201", latent=shipped_latent, initial=7, candidates=32)
+    first, second = strategy.ask(5), strategy.ask(5)
+    assert (len(first), len(second)) == (5, 2)
+    assert set(first.sources + second.sources) == {"initial"}
+    assert first.mean is None
+    assert first.latents is not None
+    torch.testing.assert_close(first.latents, shipped_latent.encode(first.codes).double())
+    codes = torch.cat([first.codes, second.codes])
+    strategy.tell(codes, objective(codes))
+    third = strategy.ask(5)
+    assert len(third) == 5
+    assert "initial" not in third.sources
+
+
+def test_proposals_carry_what_the_model_thought(shipped_latent: LatentSpace) -> None:
+    strategy = LatentBO("nasbench201", latent=shipped_latent, initial=20, candidates=64)
+    run(strategy, [20])
+    proposals = strategy.ask(4)
+    check(strategy, proposals, 4)
+    assert proposals.acquisition is not None
+    assert proposals.mean is not None
+    assert proposals.std is not None
+    assert bool((proposals.std > 0).all())
+    low, high = strategy.values.min(), strategy.values.max()
+    assert bool(((proposals.mean > low - (high - low)) & (proposals.mean < high + (high - low))).all())
+    assert set(proposals.sources) <= {"prior", "neighbourhood", "mutation", "random"}
+    torch.testing.assert_close(proposals.latents, shipped_latent.encode(proposals.codes).double())
+
+
+def test_failures_do_not_enter_the_model(shipped_latent: LatentSpace) -> None:
+    strategy = LatentBO("nasbench201", latent=shipped_latent, initial=8, candidates=32)
+    codes = strategy.ask(8).codes
+    values = objective(codes)
+    values[3] = float("nan")
+    strategy.tell(codes, values)
+    with patch.object(LatentBO, "fit", autospec=True, side_effect=LatentBO.fit) as fit:
+        strategy.ask(2)
+    learned_codes, learned_values = fit.call_args.args[1:3]
+    assert torch.equal(learned_codes, codes[[0, 1, 2, 4, 5, 6, 7]])
+    assert bool(learned_values.isfinite().all())
+
+
+class Stuck(LatentSpace):
+    """A latent space whose decoder knows one cell only."""
+
+    calls = 0
+
+    def __init__(self, latent: LatentSpace, cell: Tensor) -> None:
+        super().__init__(
+            latent.space, latent.model, {name: getattr(latent, name) for name in ("center", "scale", "low", "high")}
+        )
+        self.cell = cell
+
+    def decode(self, z: Tensor, **options: object) -> Tensor:
+        self.calls += 1
+        return self.cell.repeat(len(z), 1)
+
+
+def test_a_decoder_that_gives_known_cells_only_widens_the_search_and_says_so(tiny_latent: LatentSpace) -> None:
+    space = ENASMacro(layers=2)
+    cells = space.enumerate()[torch.randperm(72, generator=torch.Generator().manual_seed(1))]
+    latent = Stuck(tiny_latent, cells[:1])
+    strategy = LatentBO(space, latent=latent, initial=2, candidates=16)
+    strategy.tell(cells[:60], objective(cells[:60]))
+    proposals = strategy.ask(5)
+    check(strategy, proposals, 5)
+    assert len(proposals) == 5
+    assert any("widened" in note for note in proposals.notes)
+    assert latent.calls < 30
+
+
+def test_no_note_while_the_decoder_gives_new_cells(shipped_latent: LatentSpace) -> None:
+    strategy = LatentBO("nasbench201", latent=shipped_latent, initial=8, candidates=256)
+    run(strategy, [8])
+    assert strategy.ask(3).notes == []
+
+
+def test_many_observations_are_fitted_sparsely(shipped_latent: LatentSpace) -> None:
+    strategy = LatentBO("nasbench201", latent=shipped_latent, initial=2, candidates=32, exact_limit=40, num_inducing=15)
+    codes = strategy.sample_new(60, torch.Generator().manual_seed(0))
+    strategy.tell(codes, objective(codes))
+    assert strategy.fit(*strategy.observed).is_sparse
+    check(strategy, strategy.ask(4), 4)
+
+
+def test_it_beats_random_search(shipped_latent: LatentSpace) -> None:
+    """A linear objective on NAS-Bench-201, 45 evaluations: the model reaches what random search hardly does."""
+    weights = torch.tensor([1.0, 2.0, 3.0, 1.5, 2.5, 0.5], dtype=torch.double)
+    strategy = LatentBO("nasbench201", latent=shipped_latent, initial=10, candidates=256, seed=1)
+    for _ in range(9):
+        proposals = strategy.ask(5)
+        strategy.tell(proposals.codes, proposals.codes.double() @ weights)
+    every = strategy.space.enumerate().double() @ weights
+    rank = int((every > strategy.values.max()).sum())
+    assert rank < 15625 / 45 / 10, f"the best of 45 random cells has rank 340 or so, this one {rank}"
+
+
+@pytest.mark.parametrize("options", [{"initial": 1}, {"candidates": 0}])
+def test_sizes_that_make_no_sense(shipped_latent: LatentSpace, options: dict[str, int]) -> None:
+    with pytest.raises(ConfigError, match="initial must be at least 2 and candidates at least 1"):
+        LatentBO("nasbench201", latent=shipped_latent, **options)  # type: ignore[arg-type]
