@@ -62,7 +62,8 @@ def main() -> None:
     parser.add_argument("--case", nargs=2, type=int, metavar=("OBSERVATIONS", "BATCH"), help="measure this one only")
     args = parser.parse_args()
     if args.case:
-        measure(args.strategy, *args.case, args.threads)
+        observations, batch = args.case
+        measure(args.strategy, observations, batch, args.threads)
         return
     print(f"{args.threads} CPU threads; seconds of one ask: median and maximum of 3; peak memory of the process in GiB")
     print(f"{'strategy':<12} {'space':<12} {'observations':>12} {'batch':>6} {'median':>8} {'max':>8} {'memory':>8}")

@@ -64,7 +64,8 @@ def _devices() -> str:
 
     from ..device import resolve_device
 
-    names = [f"cpu ({torch.get_num_threads()} threads)"]
+    threads = torch.get_num_threads()
+    names = [f"cpu ({threads} thread{'s' if threads != 1 else ''})"]
     for index in range(torch.cuda.device_count()):
         memory = torch.cuda.get_device_properties(index).total_memory / 2**30
         names.append(f"cuda:{index} ({torch.cuda.get_device_name(index)}, {memory:.0f} GiB)")
