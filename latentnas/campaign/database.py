@@ -8,12 +8,14 @@ at the end: all or nothing, and writers one after another.
 
 from __future__ import annotations
 
+import signal
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StoreError
@@ -33,7 +35,8 @@ class Database:
     needs a local disk. A file is one with its neighbours ``-wal`` and ``-shm`` while it is in use or
     after a kill: copy the three together.
 
-    Thread-safe: a lock lets one thread in at a time.
+    Thread-safe: a lock lets one thread in at a time. Ctrl-C waits for the end of what the main thread
+    is doing here; a second one does not.
 
     Args:
         url: a database URL as Optuna and SQLAlchemy take it, or the path of an SQLite file; None
@@ -68,7 +71,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[BaseStorage]:
         """The storage, for calls that only read."""
-        with self._lock, self._errors():
+        with _interrupts_wait(), self._lock, self._errors():
             yield self.storage
 
     @contextmanager
@@ -81,7 +84,7 @@ class Database:
         Args:
             study_id: the study that is written to (the lock, on servers); None when there is none yet.
         """
-        with self._lock, self._errors():
+        with _interrupts_wait(), self._lock, self._errors():
             if self._rdb is None:
                 yield self.storage
                 return
@@ -127,6 +130,33 @@ class Database:
             with self._lock:
                 self._rdb.remove_session()
                 self._rdb.engine.dispose()
+
+
+@contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Hold Ctrl-C back until the end of the block.
+
+    Raised inside SQLAlchemy it may be swallowed (in the callback of a weak reference), or leave a
+    connection that keeps the file locked. Handlers of the caller's own are left alone.
+    """
+    default = signal.default_int_handler
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is not default:
+        yield
+        return
+    held: list[int] = []
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        if held:
+            raise KeyboardInterrupt
+        held.append(number)
+
+    signal.signal(signal.SIGINT, hold)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, default)
+        if held:
+            raise KeyboardInterrupt
 
 
 def _parse(url: str | Path) -> URL:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import signal
 import sqlite3
 import threading
 import time
@@ -48,6 +50,29 @@ def test_nobody_sees_a_transaction_before_its_end(database: Database) -> None:
             assert elsewhere.get_study_user_attrs(study) == {}
     with other.reading() as elsewhere:
         assert elsewhere.get_study_user_attrs(study) == {"x": 1}
+
+
+def test_ctrl_c_waits_for_the_end_of_a_transaction(database: Database) -> None:
+    study = new_study(database)
+    with pytest.raises(KeyboardInterrupt), database.transaction(study) as storage:
+        os.kill(os.getpid(), signal.SIGINT)
+        storage.set_study_user_attr(study, "after", 1)
+    with pytest.raises(KeyboardInterrupt), database.reading():
+        os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with database.reading() as storage:
+        assert storage.get_study_user_attrs(study) == {"after": 1}
+
+
+def test_a_second_ctrl_c_undoes_the_transaction_at_once(database: Database) -> None:
+    study = new_study(database)
+    with pytest.raises(KeyboardInterrupt), database.transaction(study) as storage:
+        storage.set_study_user_attr(study, "undone", 1)
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        raise AssertionError("not reached")
+    with database.transaction(study) as storage:  # nothing is left locked
+        assert storage.get_study_user_attrs(study) == {}
 
 
 def test_writers_come_one_after_another(database: Database) -> None:
