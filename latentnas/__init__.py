@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .evaluation import get_evaluator, list_evaluators
     from .latent import LatentSpace, list_latent_spaces
     from .optimization import get_strategy, list_strategies
+    from .report import write_report
 
 __version__ = "0.1.0"
 
@@ -28,6 +29,7 @@ _LAZY = {
     "list_latent_spaces": "latent",
     "list_strategies": "optimization",
     "search": "campaign",
+    "write_report": "report",
 }
 
 
@@ -58,4 +60,5 @@ __all__ = [
     "list_spaces",
     "list_strategies",
     "search",
+    "write_report",
 ]

@@ -22,6 +22,7 @@ import sys
 from latentnas.campaign import CampaignConfig, SearchProgress, search
 from latentnas.errors import LatentNASError
 from latentnas.progress import Progress
+from latentnas.report import write_report
 
 
 def main() -> int:
@@ -54,7 +55,7 @@ def main() -> int:
         if result.best is not None:
             print(f"best: {result.best.value} {result.best.text}")
         if arguments.report:
-            print(f"report: {result.report(arguments.report)}")
+            print(f"report: {write_report(result, arguments.report)}")
     except LatentNASError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from ..errors import ConfigError, UnknownNameError
 from ..spaces import list_spaces
 
-FREE = ("budget", "max_seconds", "max_attempts", "store", "name")
+FREE = ("budget", "max_seconds", "max_attempts", "store", "name", "evaluator_options.device")
 """Settings that may change when a campaign is resumed."""
 
 _MISSING = object()
@@ -128,11 +128,14 @@ class CampaignConfig(BaseModel):
 
 
 def differences(stored: Mapping[str, Any], given: Mapping[str, Any], free: Collection[str] = ()) -> list[str]:
-    """What differs between two nested settings, a line each; the settings in ``free`` are left out."""
+    """What differs between two nested settings, a line each.
+
+    Settings in ``free`` are left out: names of top-level settings, or dotted names inside them.
+    """
     old, new = dict(_leaves(stored)), dict(_leaves(given))
     lines = []
     for name in sorted({*old, *new}):
-        if name.split(".")[0] not in free and old.get(name, _MISSING) != new.get(name, _MISSING):
+        if name.split(".")[0] not in free and name not in free and old.get(name, _MISSING) != new.get(name, _MISSING):
             was, now = (repr(side[name]) if name in side else "not set" for side in (old, new))
             lines.append(f"{name}: stored {was}, given {now}")
     return lines

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -136,9 +135,3 @@ class SearchResult:
         if best is None:
             raise ObservationError(f"the campaign {self.name!r} has no completed evaluation yet")
         return best
-
-    def report(self, folder: str | Path) -> Path:
-        """Write the report (report.html, pictures, results.csv) into ``folder`` and return its path."""
-        from ..report import write_report
-
-        return write_report(self, folder)

@@ -100,7 +100,9 @@ def search(
         typer.echo(f"to go on:   {resume_command(settings, report, no_report)}")
         raise typer.Exit(INTERRUPTED)
     if not no_report:
-        typer.echo(f"report:     {result.report(report or report_folder(result.name))}")
+        from ..report import write_report
+
+        typer.echo(f"report:     {write_report(result, report or report_folder(result.name))}")
     if result.best is None:
         raise typer.Exit(1)
 

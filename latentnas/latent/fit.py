@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..device import resolve_device
+from ..device import cpu_threads, resolve_device
 from ..errors import ConfigError, WeightsError
 from ..models import GraphVAE, VAEConfig
 from ..progress import Progress
@@ -27,6 +27,9 @@ from .storage import load_state, read_tensors, write_tensors
 
 ENUMERATED = 100_000
 """Spaces with at most this many codes are trained on all of them."""
+
+LARGE = 256
+"""Models with smaller vertex states train on one CPU thread (no effect on a GPU)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +95,7 @@ def fit_latent_space(
     fit_config, model_config = _split_options(space, {**model_options, **options})
     train, validation = _cells(space, codes, fit_config, seed)
     trainer = _Trainer(space, model_config, fit_config, train, validation, seed, resolve_device(device))
+    threads = 1 if model_config.hidden < LARGE else torch.get_num_threads()
     folder = None if checkpoint is None else Path(checkpoint)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -101,7 +105,8 @@ def fit_latent_space(
             bar.start_at(trainer.epoch)
             bar.note(f"resumed after epoch {trainer.epoch} of {fit_config.epochs} from {folder}")
         while trainer.epoch < fit_config.epochs and not trainer.stalled:
-            record = trainer.run_epoch()
+            with cpu_threads(threads):
+                record = trainer.run_epoch()
             bar.update(
                 loss=record["loss"], valid_loss=record["valid_loss"], reconstruction=record["reconstruction_accuracy"]
             )

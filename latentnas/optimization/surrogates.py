@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor
 
+from ..device import cpu_threads
 from ..errors import ConfigError, ObservationError
 from .targets import TARGETS, TargetTransform, target_transform
 
@@ -72,11 +73,15 @@ class Surrogate:
     @torch.no_grad()
     def marginals(self, x: Tensor, chunk: int = 512) -> tuple[Tensor, Tensor]:
         """Posterior mean and standard deviation of the target, without noise: [m, f] -> [m], [m]."""
+        from gpytorch.utils.warnings import NumericalWarning
+
         means, variances = [], []
-        for rows in x.split(chunk):
-            posterior = self._posterior(rows)
-            means.append(posterior.mean.flatten())
-            variances.append(posterior.variance.flatten())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NumericalWarning)  # rounding below zero is clamped here
+            for rows in x.split(chunk):
+                posterior = self._posterior(rows)
+                means.append(posterior.mean.flatten())
+                variances.append(posterior.variance.flatten())
         return torch.cat(means), torch.cat(variances).clamp_min(1e-12).sqrt()
 
     @torch.no_grad()
@@ -260,7 +265,7 @@ def _maximize_likelihood(model: SingleTaskGP, maxiter: int) -> SingleTaskGP:
     from gpytorch.mlls import ExactMarginalLogLikelihood
 
     mll = ExactMarginalLogLikelihood(model.likelihood, model)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), cpu_threads(1):  # at most exact_limit points: small matrices
         # L-BFGS stopped by maxiter is meant, and our features need no scaling to the unit cube.
         warnings.simplefilter("ignore")
         try:

@@ -38,7 +38,7 @@ def test_result_and_store_give_the_same_report(store: str, tmp_path: Path) -> No
         assert data.latent_space is None
         assert data.config["seed"] == 1
     assert from_store.trials == from_result.trials
-    first, second = write_report(memory, tmp_path / "a"), SearchResult.from_store(memory).report(tmp_path / "b")
+    first, second = write_report(memory, tmp_path / "a"), write_report(SearchResult.from_store(memory), tmp_path / "b")
     for name in ("convergence.png", "results.csv"):
         assert (first.parent / name).read_bytes() == (second.parent / name).read_bytes()
 
