@@ -16,6 +16,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 # Pretrain a latent space on NAS-Bench-201 cells, search in it on measured CIFAR-10 accuracies, write a report.
 demo: $(STAMP)
+	rm -rf runs/demo
 	$(BIN)/latentnas pretrain nasbench201 --out runs/demo/latent --seed 0
 	$(BIN)/latentnas search --space nasbench201 --latent runs/demo/latent --strategy latent-bo --evaluator tabular \
 		--budget 100 --batch 5 --seed 0 --store sqlite:///runs/demo/campaign.db --report runs/demo/report

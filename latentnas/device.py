@@ -7,12 +7,25 @@ from contextlib import contextmanager
 
 import torch
 
+from .errors import ConfigError
+
 
 def resolve_device(device: torch.device | str | None = None) -> torch.device:
-    """``device`` itself, or by default the GPU where there is one, else the CPU."""
-    if device is not None:
-        return torch.device(device)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """``device`` itself, or by default the GPU where there is one, else the CPU.
+
+    Raises:
+        ConfigError: the device is unknown, or this machine has none.
+    """
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        picked = torch.device(device)
+        torch.empty(0, device=picked)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise ConfigError(f"device {device!r} cannot be used: {str(error).splitlines()[0]}") from None
+    if picked.type == "meta":
+        raise ConfigError("device 'meta' cannot be used: it computes nothing")
+    return picked
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Random seeds: every random choice in latentnas comes from an explicit generator."""
+"""Random seeds: every run is a function of its seed, and the caller's random state stays as it was."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def main() -> None:
     shutil.rmtree(checkpoint)
     print(f"saved {args.out}")
     for name, value in latent.info["metrics"].items():
-        print(f"  {name:<26} {value:,.4f}" if isinstance(value, float) else f"  {name:<26} {value:,}")
+        print(f"  {name:<26} {value:,.4f}" if isinstance(value, float) else f"  {name:<26} {value}")
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from latentnas.cli.search import parse_options, resume_command
 from latentnas.errors import ConfigError, DataFileError
 from latentnas.evaluation import list_evaluators
 from latentnas.latent import LatentSpace
+from latentnas.latent.fit import _Trainer
 from latentnas.optimization import list_strategies
 from latentnas.spaces import get_space, list_spaces
 from tests.report.campaigns import trial
@@ -235,16 +236,29 @@ def test_pretrain_saves_a_latent_space() -> None:
     text = run("pretrain", "enas_macro6", "--out", "runs/e", "--epochs", "1", "--hidden", "8", "--latent-dim", "3",
                "--op-embedding", "0", "--cells", "64", "--device", "cpu").stdout  # fmt: skip
     assert "latentnas decode --latent runs/e --sample 5" in text
-    assert re.search(r"reconstruction +\d+\.\d\d% of validation cells", text)
+    assert re.search(r"reconstruction +\d+\.\d\d% of held-out cells", text)
     model = LatentSpace.load("runs/e", device="cpu")
     assert (model.space.name, model.latent_dim) == ("enas_macro6", 3)
     assert model.model.config.op_embedding is None
     assert not Path("runs/e/checkpoint").exists()
 
 
-def test_pretrain_does_not_start_over_by_accident() -> None:
-    Path("out/checkpoint").mkdir(parents=True)
-    assert "go on with --resume" in run("pretrain", "nasbench201", "--out", "out", code=2).stderr
+def test_an_interrupted_pretraining_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    command = ("pretrain", "enas_macro6", "--out", "out", "--epochs", "3", "--hidden", "8", "--latent-dim", "3",
+               "--cells", "64", "--device", "cpu")  # fmt: skip
+    epoch = _Trainer.run_epoch
+
+    def stop_after_two(trainer: _Trainer) -> dict[str, float]:
+        if trainer.epoch == 2:
+            raise KeyboardInterrupt
+        return epoch(trainer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_Trainer, "run_epoch", stop_after_two)
+        assert "run the same command" in run(*command, code=130).stderr
+    assert "seed: 0 there, 1 here" in run(*command, "--seed", "1", code=2).stderr
+    assert "resumed after epoch 2 of 3" in run(*command).stderr
+    assert not Path("out/checkpoint").exists()
 
 
 def test_pretrain_reports_every_fault() -> None:

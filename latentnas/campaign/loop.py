@@ -76,7 +76,8 @@ class Campaign:
                 raise ConfigError(f"{part.name} is for the space {part.space.name!r}, not for {config.space!r}")
         self.store = Store(config.store, config.title, create=True)
         try:
-            self.store.register(config.to_dict(), self.evaluator.config(), self.evaluator.optimum)
+            parts = {"strategy": self.strategy.config(), "evaluator": self.evaluator.config()}
+            self.store.register(config.to_dict(), parts, self.evaluator.optimum)
             self.worker = Worker()
             start = {**provenance(), "seed": str(config.seed)}
             self.store.add_run(self.worker.id, start)

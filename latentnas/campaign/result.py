@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ObservationError
+from ..evaluation.metrics import incumbents
 from ..spaces import SearchSpace, get_space
 from .config import CampaignConfig
 from .records import Trial
@@ -103,7 +104,7 @@ class SearchResult:
 
     def incumbents(self) -> Tensor:
         """The best value after each completed trial: DoubleTensor [m]."""
-        return self.values.cummax(0).values
+        return incumbents(self.values)
 
     @property
     def best_code(self) -> Tensor:

@@ -3,7 +3,7 @@
 Every proposal is a trial of the study. Its parameters are the columns of the code, its value is the
 objective, and its user attributes hold everything else that :class:`~latentnas.campaign.Trial` has,
 so that Optuna and its dashboard show a campaign as it is. What belongs to the whole campaign are user
-attributes of the study: ``config``, ``evaluator``, ``optimum``, ``note:...`` (sentences for the user),
+attributes of the study: ``config``, ``strategy``, ``evaluator``, ``optimum``, ``note:...`` (sentences for the user),
 ``run:...`` (versions, platform and start of every worker), ``seen:...`` (their last sign of life).
 
 Guarantees, on every storage:
@@ -146,8 +146,15 @@ class Store:
         marks = self._attributes().items()
         return {name.removeprefix("seen:"): time for name, time in marks if name.startswith("seen:")}
 
-    def register(self, config: Mapping[str, Any], evaluator: Mapping[str, Any], optimum: float | None) -> None:
+    def register(
+        self, config: Mapping[str, Any], parts: Mapping[str, Mapping[str, Any]], optimum: float | None
+    ) -> None:
         """Store the campaign's settings, or check that the stored ones are the same.
+
+        Args:
+            config: the settings.
+            parts: "strategy" and "evaluator": what these say of themselves (data, weights).
+            optimum: the best value of the space where it is known.
 
         Raises:
             StoreError: the campaign was started with other settings; the message lists each.
@@ -157,16 +164,18 @@ class Store:
             attributes = storage.get_study_user_attrs(self._study)
             if "config" in attributes:
                 lines = differences(attributes["config"], given, FREE)
-                lines += [f"evaluator: {line}" for line in differences(attributes.get("evaluator", {}), evaluator)]
+                for part, own in parts.items():
+                    lines += [f"{part}: {line}" for line in differences(attributes.get(part, {}), own)]
                 if lines:
                     raise StoreError(
                         f"the campaign {self.name!r} in {self._database.shown} was started with other settings:\n"
                         + "\n".join(f"  {line}" for line in lines)
                         + f"\nUse the stored settings (only {', '.join(FREE[:3])} may change), or another name."
                     )
-            for name, value in {"config": given, "evaluator": dict(evaluator), "optimum": optimum}.items():
-                if name not in attributes or attributes[name] != value:
-                    storage.set_study_user_attr(self._study, name, value)
+            for name, value in {"config": given, **parts, "optimum": optimum}.items():
+                stored = dict(value) if isinstance(value, Mapping) else value
+                if name not in attributes or attributes[name] != stored:
+                    storage.set_study_user_attr(self._study, name, stored)
 
     def add_run(self, worker: str, provenance: Mapping[str, str]) -> None:
         """Keep a worker's versions and platform."""

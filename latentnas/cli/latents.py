@@ -41,17 +41,11 @@ def pretrain(
     lr: Annotated[float | None, typer.Option(help="The largest learning rate.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights, cells and batches.")] = 0,
     device: Annotated[str | None, typer.Option(help="PyTorch device; by default the GPU where there is one.")] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the checkpoint that an interrupted run left in FOLDER.")
-    ] = False,
 ) -> None:
-    """Train a latent space on cells of SPACE and save it in FOLDER."""
-    from ..errors import ConfigError
+    """Train a latent space on cells of SPACE and save it in FOLDER; an interrupted run goes on."""
     from ..latent import LatentSpace
 
     checkpoint = out / "checkpoint"
-    if checkpoint.exists() and not resume:
-        raise ConfigError(f"{checkpoint} is left of an interrupted run: go on with --resume, or choose another folder")
     given = {
         "encoder": encoder, "latent_dim": latent_dim, "hidden": hidden, "epochs": epochs, "batch_size": batch_size,
         "lr": lr, "device": device, "num_cells": cells,
@@ -62,15 +56,17 @@ def pretrain(
     try:
         model = LatentSpace.fit(space, seed=seed, progress=True, checkpoint=checkpoint, **settings)
     except KeyboardInterrupt:
-        typer.echo("stopped; to go on from the last finished epoch, run the same command with --resume", err=True)
+        typer.echo("stopped; to go on from the last finished epoch, run the same command", err=True)
         raise typer.Exit(INTERRUPTED) from None
     model.save(out)
     shutil.rmtree(checkpoint)
+    metrics = model.info["metrics"]
+    checked = "held-out cells" if metrics["validation"] == "held out" else "a sample of the training cells"
     print_pairs(
         [
             ("space", f"{model.space.name}, {count(model.space.size)} codes"),
             ("dimensions", str(model.latent_dim)),
-            ("reconstruction", f"{100 * model.info['metrics']['reconstruction_accuracy']:.2f}% of validation cells"),
+            ("reconstruction", f"{100 * metrics['reconstruction_accuracy']:.2f}% of {checked}"),
             ("saved in", str(out)),
             ("try it", f"latentnas decode --latent {out} --sample 5"),
         ]

@@ -1,4 +1,4 @@
-"""Small measures: rank correlation, regret, and how good a generative model of cells is."""
+"""Small measures of rankings and searches: rank correlation, incumbents, regret."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import torch
 from torch import Tensor
 
 from ..errors import ObservationError
-
-# --- rankings and searches ----------------------------------------------------------------------
 
 
 def kendall_tau(predicted: Tensor | Sequence[float], actual: Tensor | Sequence[float]) -> float:
@@ -54,41 +52,3 @@ def simple_regret(values: Tensor | Sequence[float], optimum: float) -> Tensor:
         optimum: the best value of the space.
     """
     return optimum - incumbents(values)
-
-
-# --- generative models --------------------------------------------------------------------------
-
-
-def reconstruction_accuracy(codes: Tensor, decoded: Tensor) -> float:
-    """Share of cells that come back exactly: rows of ``decoded`` [n, D] equal to those of ``codes`` [n, D].
-
-    Raises:
-        ObservationError: different shapes, or no rows.
-    """
-    if codes.shape != decoded.shape or codes.ndim != 2 or len(codes) == 0:
-        raise ObservationError(
-            f"reconstruction_accuracy: expected two tensors [n, D], n >= 1, got {list(codes.shape)} and "
-            f"{list(decoded.shape)}"
-        )
-    return float((codes == decoded.to(codes.device)).all(1).double().mean())
-
-
-def validity(valid: Tensor) -> float:
-    """Share of decoded graphs that are cells: ``valid`` [n] bool, as ``from_node_graphs`` returns it."""
-    if valid.ndim != 1 or len(valid) == 0:
-        raise ObservationError(f"validity: expected [n] booleans, n >= 1, got shape {list(valid.shape)}")
-    return float(valid.bool().double().mean())
-
-
-def uniqueness(codes: Tensor) -> float:
-    """Share of distinct rows among ``codes`` [n, D] of valid cells; NaN without a row."""
-    return len(codes.unique(dim=0)) / len(codes) if len(codes) else math.nan
-
-
-def novelty(codes: Tensor, known: Tensor) -> float:
-    """Share of rows of ``codes`` [n, D] that are not among the rows of ``known`` [m, D]; NaN without a row."""
-    if len(codes) == 0:
-        return math.nan
-    _, inverse = torch.cat([known.to(codes.device), codes]).unique(dim=0, return_inverse=True)
-    old, new = inverse[: len(known)], inverse[len(known) :]
-    return float((~torch.isin(new, old)).double().mean())

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ..device import resolve_device
 from ..errors import ConfigError
 from ..seeding import derive_seed
 from ..spaces import SearchSpace, get_space
@@ -95,7 +96,7 @@ class TrainingEvaluator(Evaluator):
         self.epochs, self.batch_size = epochs, batch_size
         self.learning_rate, self.weight_decay = float(learning_rate), float(weight_decay)
         self.time_limit, self.seed = time_limit, seed
-        self.device = _pick_device(device)
+        self.device = resolve_device(device)
         self.data = load_image_data(data)
 
     def config(self) -> dict[str, object]:
@@ -244,19 +245,6 @@ def _out_of_memory(error: RuntimeError | MemoryError) -> str | None:
         first = text.strip().split("\n")[0][:200]
         return f"out of memory: {first}" if first else "out of memory"
     return None
-
-
-def _pick_device(device: str | torch.device | None) -> torch.device:
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        picked = torch.device(device)
-        torch.empty(0, device=picked)
-    except (RuntimeError, AssertionError, TypeError) as error:
-        raise ConfigError(f"train: device {device!r} cannot be used: {str(error).splitlines()[0]}") from None
-    if picked.type == "meta":
-        raise ConfigError("train: device 'meta' cannot be used: it computes nothing")
-    return picked
 
 
 def _check_settings(

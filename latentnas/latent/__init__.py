@@ -2,6 +2,7 @@
 
 from .fit import FitConfig
 from .quality import GenerationQuality, generation_quality, reconstruction_accuracy
+from .resolve import resolve_latent
 from .space import LatentSpace
 from .storage import list_latent_spaces
 
@@ -12,4 +13,5 @@ __all__ = [
     "generation_quality",
     "list_latent_spaces",
     "reconstruction_accuracy",
+    "resolve_latent",
 ]

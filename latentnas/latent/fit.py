@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import time
@@ -131,11 +132,12 @@ class _Trainer:
         device: torch.device,
     ) -> None:
         self.space, self.config, self.seed, self.device = space, config, seed, device
-        with _seeded(derive_seed(seed, "weights"), device):
+        with _seeded(derive_seed(seed, "weights")):
             self.model = GraphVAE(model_config).to(device)
         self.train_codes = train
         self.train = space.node_graphs(train.to(device))
         self.validation_codes = validation
+        self.held_out = space.size > ENUMERATED or len(train) < space.size
         self.validation = space.node_graphs(validation.to(device))
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
         self.steps_per_epoch = -(-len(train) // config.batch_size)
@@ -164,7 +166,7 @@ class _Trainer:
         config, model = self.config, self.model
         sums = torch.zeros(3, device=self.device)
         model.train()
-        with _seeded(derive_seed(self.seed, "epoch", self.epoch), self.device):
+        with _seeded(derive_seed(self.seed, "epoch", self.epoch)):
             order = torch.randperm(len(self.train), device="cpu").to(self.device)
             for i, rows in enumerate(order.split(config.batch_size)):
                 self._set_lr(self.epoch * self.steps_per_epoch + i)
@@ -231,6 +233,7 @@ class _Trainer:
         info = {
             "fit": {**asdict(self.config), "seed": self.seed, "train_cells": len(self.train_codes)},
             "metrics": {
+                "validation": "held out" if self.held_out else "training cells",
                 "best_epoch": self.best_epoch,
                 "epochs_done": self.epoch,
                 "seconds": round(sum(record["seconds"] for record in self.history), 2),
@@ -250,7 +253,7 @@ class _Trainer:
             "model": self.model.config.to_dict(),
             "fit": asdict(self.config),
             "seed": self.seed,
-            "cells": [len(self.train_codes), int((self.train_codes.double().mean(0) * 1e6).long().sum())],
+            "cells": hashlib.sha256(self.train_codes.numpy().tobytes()).hexdigest(),
         }
 
     def save(self, path: Path) -> None:
@@ -343,7 +346,7 @@ def _split_options(space: SearchSpace, options: dict[str, Any]) -> tuple[FitConf
         model_config = VAEConfig(
             num_types=len(space.node_types),
             num_nodes=space.max_nodes,
-            **{k: v for k, v in options.items() if k in for_model},
+            **{"latent_dim": default_latent_dim(space)} | {k: v for k, v in options.items() if k in for_model},
         )
     except ConfigError as error:
         faults.append(str(error))
@@ -352,14 +355,19 @@ def _split_options(space: SearchSpace, options: dict[str, Any]) -> tuple[FitConf
     return fit_config, model_config
 
 
+def default_latent_dim(space: SearchSpace) -> int:
+    """16 dimensions for every 14 bits that tell a code of the space from the others."""
+    return 16 * math.ceil(math.log2(space.size) / 14)
+
+
 def _cells(space: SearchSpace, codes: Tensor | None, config: FitConfig, seed: int) -> tuple[Tensor, Tensor]:
     """Training and validation cells: [n, D] and [m, D] long, on the CPU."""
     generator = as_generator(derive_seed(seed, "cells"))
     if codes is not None:
-        codes = space.check_codes(codes).cpu()
+        codes = space.check_codes(codes).cpu().unique(dim=0)  # a held-out cell must not be trained on
         if len(codes) < 3:
             raise ConfigError(
-                f"LatentSpace.fit: at least 3 cells are needed (2 to train on, 1 held out), got {len(codes)}"
+                f"LatentSpace.fit: at least 3 distinct cells are needed (2 to train on, 1 held out), got {len(codes)}"
             )
         order = torch.randperm(len(codes), generator=generator)
         held_out = min(config.num_validation, max(1, len(codes) // 10))
@@ -372,9 +380,8 @@ def _cells(space: SearchSpace, codes: Tensor | None, config: FitConfig, seed: in
 
 
 @contextmanager
-def _seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed PyTorch inside the block and leave the caller's random state as it was."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
+def _seeded(seed: int) -> Iterator[None]:
+    """Seed PyTorch inside the block and leave the caller's random state, on all devices, as it was."""
+    with torch.random.fork_rng():
         torch.manual_seed(seed)
         yield

@@ -47,9 +47,13 @@ class GatedSum(nn.Module):
 class DVAEEncoder(nn.Module):
     """The D-VAE encoder, forward or bidirectional, with one-hot or learnable operation embeddings.
 
-    The forward pass ends at the output vertex, the backward pass (along reversed edges) at vertex 0;
-    a linear layer unites the two end states, and two more give mean and log-variance (eq. 3a, 3b of
-    the operation-embedding paper).
+    Two linear layers turn the state of the graph into mean and log-variance (eq. 3a, 3b of the
+    operation-embedding paper). What that state is, is the readout:
+
+    - "ends", as published: the state of the output vertex after the forward pass, united by a linear
+      layer with that of vertex 0 after the backward pass (along reversed edges);
+    - "all": the states of all vertices side by side, padding zero. The latent then reads every
+      vertex directly instead of through the chain of states behind it, and learns far sooner.
 
     Args:
         operations: the vertex type encoding, shared with the decoder.
@@ -57,6 +61,7 @@ class DVAEEncoder(nn.Module):
         hidden: H, the size of a vertex state.
         latent_dim: d, the size of the latent.
         bidirectional: whether the graph is read backwards too.
+        readout: "ends" or "all".
     """
 
     def __init__(
@@ -67,6 +72,7 @@ class DVAEEncoder(nn.Module):
         hidden: int,
         latent_dim: int,
         bidirectional: bool = True,
+        readout: str = "ends",
     ) -> None:
         super().__init__()
         self.operations = operations
@@ -74,9 +80,12 @@ class DVAEEncoder(nn.Module):
         self.sum_forward = GatedSum(hidden, num_nodes)
         self.gru_backward = nn.GRUCell(operations.dim, hidden) if bidirectional else None
         self.sum_backward = GatedSum(hidden, num_nodes) if bidirectional else None
-        self.unify = nn.Linear(2 * hidden, hidden) if bidirectional else None
-        self.mean = nn.Linear(hidden, latent_dim)
-        self.logvar = nn.Linear(hidden, latent_dim)
+        self.unify = nn.Linear(2 * hidden, hidden) if bidirectional and readout == "ends" else None
+        self.num_nodes = num_nodes
+        self.readout = self._ends if readout == "ends" else self._all
+        size = hidden if readout == "ends" else (1 + bidirectional) * num_nodes * hidden
+        self.mean = nn.Linear(size, latent_dim)
+        self.logvar = nn.Linear(size, latent_dim)
 
     def forward(self, graphs: NodeGraphs) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of the posterior: two tensors [B, d]."""
@@ -84,17 +93,27 @@ class DVAEEncoder(nn.Module):
         return self.mean(state), self.logvar(state)
 
     def graph_state(self, graphs: NodeGraphs) -> Tensor:
-        """The state of the whole graph: [B, H]."""
+        """The state of the whole graph: [B, H] with the readout "ends", [B, N H] or [B, 2 N H] with "all"."""
         x = self.operations(graphs.ops)  # [B, N, d_op]
         adj = graphs.adj
         order = range(graphs.num_nodes)
         forward = _propagate(self.gru_forward, self.sum_forward, x, adj, order)  # [B, N, H]
-        last = graphs.mask.sum(1) - 1
-        end = forward[torch.arange(len(graphs), device=x.device), last]
-        if self.gru_backward is None or self.sum_backward is None or self.unify is None:
-            return end
+        if self.gru_backward is None or self.sum_backward is None:
+            return self.readout(graphs, forward, None)
         backward = _propagate(self.gru_backward, self.sum_backward, x, adj.transpose(1, 2), order[::-1])
+        return self.readout(graphs, forward, backward)
+
+    def _ends(self, graphs: NodeGraphs, forward: Tensor, backward: Tensor | None) -> Tensor:
+        last = graphs.mask.sum(1) - 1
+        end = forward[torch.arange(len(graphs), device=last.device), last]
+        if backward is None or self.unify is None:
+            return end
         return self.unify(torch.cat([end, backward[:, 0]], 1))
+
+    def _all(self, graphs: NodeGraphs, forward: Tensor, backward: Tensor | None) -> Tensor:
+        states = [forward] if backward is None else [forward, backward]
+        kept = torch.cat(states, 2) * graphs.mask[:, :, None]  # [B, n, H or 2H], n <= N
+        return F.pad(kept, (0, 0, 0, self.num_nodes - kept.shape[1])).flatten(1)
 
 
 def _propagate(gru: nn.GRUCell, send: GatedSum, x: Tensor, adj: Tensor, order: range) -> Tensor:

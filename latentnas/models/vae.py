@@ -14,6 +14,7 @@ from .dvae import DVAEEncoder
 from .embedding import operation_embedding
 
 ENCODERS = ("dvae",)
+READOUTS = ("all", "ends")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,8 @@ class VAEConfig:
         hidden: H, size of a vertex state.
         latent_dim: d, size of the latent.
         bidirectional: whether the encoder also reads the graph backwards.
+        readout: what of the encoder's states the latent sees: "all" vertices, or the two "ends"
+            (published).
         latent_input: whether z enters every decision of the decoder.
         type_hidden, edge_hidden: widths of the decoder's decision networks.
         beta: weight of the KL divergence in the loss (published: 0.005).
@@ -43,6 +46,7 @@ class VAEConfig:
     hidden: int = 64
     latent_dim: int = 16
     bidirectional: bool = True
+    readout: str = "all"
     latent_input: bool = True
     type_hidden: int = 128
     edge_hidden: int = 64
@@ -53,6 +57,8 @@ class VAEConfig:
         faults = []
         if self.encoder not in ENCODERS:
             faults.append(f"encoder must be one of {', '.join(ENCODERS)}, got {self.encoder!r}")
+        if self.readout not in READOUTS:
+            faults.append(f"readout must be one of {', '.join(READOUTS)}, got {self.readout!r}")
         for name in ("num_types", "num_nodes", "hidden", "latent_dim", "type_hidden", "edge_hidden"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -111,6 +117,7 @@ class GraphVAE(nn.Module):
             hidden=config.hidden,
             latent_dim=config.latent_dim,
             bidirectional=config.bidirectional,
+            readout=config.readout,
         )
         self.decoder = DVAEDecoder(
             self.operations,

@@ -130,7 +130,7 @@ def maximize_acquisition(
     acquisition = qLogExpectedImprovement(
         model, best_f=best, sampler=SobolQMCNormalSampler(torch.Size([128]), seed=seed), X_pending=pending
     )
-    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+    with warnings.catch_warnings(), torch.random.fork_rng():
         warnings.simplefilter("ignore")  # a restart that ends on the border of the box is no news
         torch.manual_seed(seed)
         points, values = optimize_acqf(

@@ -69,6 +69,10 @@ class Strategy(ABC):
         self._told: set[str] = set()
         self._pending: dict[str, Tensor] = {}
 
+    def config(self) -> dict[str, object]:
+        """Plain settings (JSON types) that tell this strategy from others; stored with a campaign."""
+        return {"name": self.name, "seed": self.seed}
+
     # --- what the strategy knows ----------------------------------------------------------------
 
     def tell(self, codes: Tensor, values: Tensor | list[float]) -> None:

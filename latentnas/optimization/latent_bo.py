@@ -12,10 +12,10 @@ from ..errors import ConfigError, ExhaustedError
 from ..latent import LatentSpace
 from ..spaces import SearchSpace
 from .acquisition import greedy_batch, log_expected_improvement
-from .base import Proposals, Strategy
+from .base import Proposals
 from .features import one_hot_features, path_counts
-from .shipped import resolve_latent
-from .surrogates import EXACT_LIMIT, NUM_INDUCING, FeatureGroup, Surrogate, check_surrogate_options, fit_gp
+from .latent_strategy import LatentStrategy
+from .surrogates import EXACT_LIMIT, NUM_INDUCING, FeatureGroup, Surrogate, fit_gp
 
 JOINT = 1024
 """Candidates that enter the joint posterior; the rest have the lowest expected improvement."""
@@ -39,7 +39,7 @@ class Pool:
     keys: list[str]
 
 
-class LatentBO(Strategy):
+class LatentBO(LatentStrategy):
     """The VAE proposes, a Gaussian process judges.
 
     Each :meth:`ask` after the ``initial`` random cells:
@@ -86,25 +86,27 @@ class LatentBO(Strategy):
         use_latent: bool = False,
         seed: int = 0,
     ) -> None:
-        super().__init__(space, seed=seed)
-        if initial < 2 or candidates < 1:
-            raise ConfigError(
-                f"{self.name}: initial must be at least 2 and candidates at least 1, got {initial} and {candidates}"
-            )
-        check_surrogate_options(self.name, target, exact_limit, num_inducing)
-        self.latent = resolve_latent(self.space, latent)
-        self.initial, self.candidates = initial, candidates
-        self.target, self.exact_limit, self.num_inducing = target, exact_limit, num_inducing
+        super().__init__(
+            space,
+            latent=latent,
+            initial=initial,
+            target=target,
+            exact_limit=exact_limit,
+            num_inducing=num_inducing,
+            seed=seed,
+        )
+        if not isinstance(candidates, int) or candidates < 1:
+            raise ConfigError(f"{self.name}: candidates must be a positive integer, got {candidates!r}")
+        self.candidates = candidates
         self.use_latent = use_latent
 
     # --- the batch ------------------------------------------------------------------------------
 
     def _propose(self, n: int, generator: torch.Generator) -> Proposals:
+        start = self._random_start(n, generator)
+        if start is not None:
+            return start
         codes, values = self.observed
-        missing = self.initial - len(self.codes) - len(self.pending)
-        if missing > 0 or len(codes) < 2:
-            first = self.sample_new(min(n, missing) if missing > 0 else n, generator)
-            return Proposals(first, ["initial"] * len(first), latents=self.latent.encode(first).double())
         surrogate = self.fit(codes, values)
         best = float(surrogate.transform.forward().max())
         parents = codes[values.argsort(descending=True, stable=True)[:INCUMBENTS]]
@@ -166,26 +168,29 @@ class LatentBO(Strategy):
     # --- candidates -----------------------------------------------------------------------------
 
     def _pool(self, n: int, parents: Tensor, generator: torch.Generator) -> tuple[Pool, list[str]]:
-        """Decoded latents and mutants that are new, widening the search until there are enough."""
+        """Decoded latents and mutants that are new.
+
+        Where few of the decoded latents are new cells, prior, neighbourhoods and range are widened.
+        """
         notes: list[str] = []
         pool = Pool(torch.empty(0, self.space.dim, dtype=torch.long), [], [])
-        enough, drawn, width = 20 * n, 0, 1.0
+        drawn, fresh, width = 0, 0, 1.0
         for attempt in range(WIDENINGS + 1):
             width = 1.5**attempt
             latents = torch.cat([self._prior(width, generator), self._neighbours(parents, width, generator)])
-            decoded = self.latent.decode(latents)
-            mutants = self._mutants(parents, generator, edits=2 + attempt)
-            drawn += len(decoded)
-            half = len(latents) - self.candidates
-            sources = ["prior"] * half + ["neighbourhood"] * self.candidates + ["mutation"] * len(mutants)
-            pool = self._extend(pool, torch.cat([decoded, mutants]), sources)
-            if len(pool.keys) >= enough:
+            drawn += len(latents)
+            sources = ["prior"] * self.candidates + ["neighbourhood"] * self.candidates
+            pool = self._extend(pool, self.latent.decode(latents), sources)
+            fresh = len(pool.keys)
+            if fresh >= 2 * n:
                 break
         if width > 1:
             notes.append(
-                f"{drawn:,} latents decoded to few new cells; the search was widened {width:.1f}-fold and found "
-                f"{len(pool.keys):,}"
+                f"the decoder keeps giving known cells: {drawn:,} latents gave {fresh:,} new ones, though the search "
+                f"was widened {width:.1f}-fold"
             )
+        mutants = self._mutants(parents, generator, edits=2 if fresh >= 2 * n else 2 + WIDENINGS)
+        pool = self._extend(pool, mutants, ["mutation"] * len(mutants))
         if len(pool.keys) < n:
             try:
                 rest = self.sample_new(n - len(pool.keys), generator, set(pool.keys))
@@ -194,7 +199,7 @@ class LatentBO(Strategy):
                     raise
                 rest = torch.empty(0, self.space.dim, dtype=torch.long)
             pool = self._extend(pool, rest, ["random"] * len(rest))
-            notes.append(f"the decoder gave too few new cells; {len(rest)} were drawn at random")
+            notes.append(f"decoder and mutations gave too few new cells; {len(rest)} were drawn at random")
         return pool, notes
 
     def _refine(self, pool: Pool, surrogate: Surrogate, best: float, generator: torch.Generator) -> Pool:

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from ..errors import ConfigError, ExhaustedError
+from ..errors import ExhaustedError
 from ..latent import LatentSpace
 from ..spaces import SearchSpace
-from .acquisition import maximize_acquisition
-from .base import Proposals, Strategy
-from .shipped import resolve_latent
-from .surrogates import EXACT_LIMIT, NUM_INDUCING, FeatureGroup, check_surrogate_options, fit_gp
+from .acquisition import log_expected_improvement, maximize_acquisition
+from .base import Proposals
+from .latent_strategy import LatentStrategy
+from .surrogates import EXACT_LIMIT, NUM_INDUCING, FeatureGroup, fit_gp
 
 WIDENINGS = 8
 TRIES = 64
 
 
-class LatentEI(Strategy):
+@dataclass(frozen=True)
+class _Decoded:
+    """A new cell [D], the latent [d] it stands at, where it came from, and what the user should know."""
+
+    code: Tensor
+    latent: Tensor
+    source: str
+    note: str = ""
+
+
+class LatentEI(LatentStrategy):
     """Batch Bayesian optimisation on latents alone, as in section 4.3 of the operation-embedding paper.
 
     A Gaussian process with one lengthscale per dimension is fitted to the latents of all evaluated
@@ -52,24 +63,25 @@ class LatentEI(Strategy):
         num_inducing: int = NUM_INDUCING,
         seed: int = 0,
     ) -> None:
-        super().__init__(space, seed=seed)
-        if initial < 2:
-            raise ConfigError(f"{self.name}: initial must be at least 2, got {initial}")
-        check_surrogate_options(self.name, target, exact_limit, num_inducing)
-        self.latent = resolve_latent(self.space, latent)
-        self.initial, self.target = initial, target
-        self.exact_limit, self.num_inducing = exact_limit, num_inducing
+        super().__init__(
+            space,
+            latent=latent,
+            initial=initial,
+            target=target,
+            exact_limit=exact_limit,
+            num_inducing=num_inducing,
+            seed=seed,
+        )
 
     def _standardized(self, codes: Tensor) -> Tensor:
         z = self.latent.encode(codes)
         return ((z - self.latent.center) / self.latent.scale.clamp_min(1e-6)).double()
 
     def _propose(self, n: int, generator: torch.Generator) -> Proposals:
+        start = self._random_start(n, generator)
+        if start is not None:
+            return start
         codes, values = self.observed
-        missing = self.initial - len(self.codes) - len(self.pending)
-        if missing > 0 or len(codes) < 2:
-            first = self.sample_new(min(n, missing) if missing > 0 else n, generator)
-            return Proposals(first, ["initial"] * len(first), latents=self.latent.encode(first).double())
         x = self._standardized(codes)
         surrogate = fit_gp(
             x,
@@ -81,49 +93,58 @@ class LatentEI(Strategy):
             seed=self.seed,
         )
         scale = self.latent.scale.clamp_min(1e-6)
+        best = float(surrogate.transform.forward().max())
         points, acquisition = maximize_acquisition(
             surrogate.model,
-            float(surrogate.transform.forward().max()),
+            best,
             (self.latent.bounds - self.latent.center) / scale,
             n,
             pending=self._standardized(self.pending) if len(self.pending) else None,
             seed=int(torch.randint(2**31, (1,), generator=generator)),
         )
-        chosen: list[Tensor] = []
-        sources, notes = [], []
+        found: list[_Decoded] = []
         taken: set[str] = set()
         for z in points.float() * scale + self.latent.center:
             try:
-                code, source, distance = self._decode_new(z, taken, generator)
+                found.append(self._decode_new(z, taken, generator))
             except ExhaustedError:
-                if chosen:
+                if found:
                     break  # the last networks of the space
                 raise
-            if source == "random":
-                notes.append("around a proposed latent every decoded cell was known; a random cell took its place")
-            elif distance > 1:
-                notes.append(f"a proposed latent decoded to known cells up to {distance:.1f} standard deviations away")
-            taken.add(self.space.keys(code[None])[0])
-            chosen.append(code)
-            sources.append(source)
-        proposed = torch.stack(chosen)
-        points, acquisition = points[: len(chosen)], acquisition[: len(chosen)]
-        mean, std = surrogate.predict(points)
-        latents = points * scale + self.latent.center
-        return Proposals(proposed, sources, latents, acquisition, mean, std, notes)
+            taken.add(self.space.keys(found[-1].code[None])[0])
+        latents = torch.stack([cell.latent for cell in found])
+        # what is stored is what holds at the latent that was decoded in the end
+        x = ((latents - self.latent.center) / scale).double()
+        mean, std = surrogate.marginals(x)
+        moved = torch.tensor([cell.source != "acquisition" for cell in found])
+        acquisition = torch.where(
+            moved, log_expected_improvement(mean, std, best), acquisition[: len(found)].expand(len(found))
+        )
+        return Proposals(
+            torch.stack([cell.code for cell in found]),
+            [cell.source for cell in found],
+            latents.double(),
+            acquisition,
+            *surrogate.transform.inverse_moments(mean, std),
+            notes=[cell.note for cell in found if cell.note],
+        )
 
-    def _decode_new(self, z: Tensor, taken: set[str], generator: torch.Generator) -> tuple[Tensor, str, float]:
-        """A new cell at ``z`` or around it, its source, and how far away it was looked for (in std)."""
+    def _decode_new(self, z: Tensor, taken: set[str], generator: torch.Generator) -> _Decoded:
+        """A new cell at ``z`` [d] or, farther and farther away, around it; a random one if there is none."""
         decoded = self.latent.decode(z[None])
         if len(self.new_only(decoded, taken)[0]):
-            return decoded[0], "acquisition", 0.0
+            return _Decoded(decoded[0], z, "acquisition")
         low, high = self.latent.bounds
         distance = 0.1
         for _ in range(WIDENINGS):
             step = torch.randn(TRIES, len(z), generator=generator) * self.latent.scale * distance
-            decoded = self.latent.decode(torch.maximum(torch.minimum(z + step, high), low))
+            around = torch.maximum(torch.minimum(z + step, high), low)
+            decoded = self.latent.decode(around)
             index, _ = self.new_only(decoded, taken)
             if len(index):
-                return decoded[index[0]], "neighbourhood", distance
+                note = f"a proposed latent decoded to known cells up to {distance:.1f} standard deviations away"
+                return _Decoded(decoded[index[0]], around[index[0]], "neighbourhood", note if distance > 1 else "")
             distance *= 1.6
-        return self.sample_new(1, generator, taken)[0], "random", distance
+        code = self.sample_new(1, generator, taken)
+        note = "around a proposed latent every decoded cell was known; a random cell took its place"
+        return _Decoded(code[0], self.latent.encode(code)[0], "random", note)

@@ -103,7 +103,7 @@ def metric_label(metric: str) -> str:
 
 def _latent_space(config: Mapping[str, object], space: SearchSpace) -> tuple[LatentSpace | None, list[str]]:
     """The latent space that the campaign searched, or a sentence that says why it is missing."""
-    from ..optimization.shipped import resolve_latent
+    from ..latent import resolve_latent
 
     named = config.get("latent")
     try:

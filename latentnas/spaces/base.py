@@ -81,7 +81,7 @@ class SearchSpace(ABC):
                 codes = torch.tensor(codes)
             except (TypeError, ValueError, RuntimeError, OverflowError) as error:
                 raise InvalidCodeError(f"{self.name}: codes must be integers [B, {self.dim}]: {error}") from None
-            if codes.numel() == 0:
+            if codes.shape == (0,):  # an empty list
                 codes = codes.reshape(0, self.dim).long()
         if codes.ndim != 2 or codes.shape[1] != self.dim:
             raise InvalidCodeError(f"{self.name}: codes must have shape [B, {self.dim}], got {list(codes.shape)}")

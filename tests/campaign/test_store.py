@@ -23,7 +23,7 @@ CODES = torch.tensor([[0, 1, 2, 3, 4, 0], [3, 3, 3, 3, 3, 3], [1, 2, 1, 2, 1, 2]
 @pytest.fixture(params=["sqlite", "memory"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     store = Store(tmp_path / "store.db" if request.param == "sqlite" else None, "c", create=True)
-    store.register(CONFIG, {"name": "fake"}, 99.5)
+    store.register(CONFIG, {"evaluator": {"name": "fake"}}, 99.5)
     yield store
     store.close()
 
@@ -119,12 +119,12 @@ def test_release_leaves_others_and_finished_ones_alone(store: Store) -> None:
 
 
 def test_settings_are_checked(store: Store) -> None:
-    store.register({**CONFIG, "budget": 20, "store": "elsewhere"}, {"name": "fake"}, 99.5)
+    store.register({**CONFIG, "budget": 20, "store": "elsewhere"}, {"evaluator": {"name": "fake"}}, 99.5)
     config = store.config
     assert config is not None and config["budget"] == 20 and "store" not in config
     assert store.optimum == 99.5
     with pytest.raises(StoreError) as caught:
-        store.register({**CONFIG, "seed": 4, "strategy": "evolution"}, {"name": "other"}, 99.5)
+        store.register({**CONFIG, "seed": 4, "strategy": "evolution"}, {"evaluator": {"name": "other"}}, 99.5)
     for line in (
         "seed: stored 3, given 4",
         "strategy: stored 'random', given 'evolution'",

@@ -37,22 +37,3 @@ def test_incumbents_and_regret() -> None:
     assert metrics.simple_regret(values, 6.0).tolist()[1:] == [3.0, 3.0, 3.0, 1.0, 1.0]
     assert metrics.incumbents([-2.0, -3.0, -1.0]).tolist() == [-2.0, -2.0, -1.0]
     assert metrics.incumbents([]).tolist() == []
-
-
-def test_generative_shares() -> None:
-    codes = torch.tensor([[0, 1], [0, 1], [2, 2], [3, 0]])
-    assert metrics.reconstruction_accuracy(codes, torch.tensor([[0, 1], [1, 1], [2, 2], [3, 1]])) == 0.5
-    assert metrics.validity(torch.tensor([True, False, True, True])) == 0.75
-    assert metrics.uniqueness(codes) == 0.75
-    assert metrics.novelty(codes, torch.tensor([[3, 0], [0, 1], [9, 9]])) == 0.25
-    assert metrics.novelty(codes, codes[:0]) == 1.0
-    assert math.isnan(metrics.uniqueness(codes[:0]))
-    assert math.isnan(metrics.novelty(codes[:0], codes))
-
-
-def test_generative_measures_refuse() -> None:
-    codes = torch.zeros(2, 3, dtype=torch.long)
-    with pytest.raises(ObservationError, match="reconstruction_accuracy"):
-        metrics.reconstruction_accuracy(codes, codes[:1])
-    with pytest.raises(ObservationError, match="validity"):
-        metrics.validity(codes.bool())

@@ -120,6 +120,7 @@ def test_best_epochs_weights_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(torch.equal(state[name], after[1][name]) for name in state)
     assert not all(torch.equal(state[name], after[3][name]) for name in state)
     assert latent.info["metrics"] | {"seconds": 0} == {
+        "validation": "held out",
         "best_epoch": 2,
         "epochs_done": 4,
         "seconds": 0,

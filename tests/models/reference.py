@@ -96,15 +96,20 @@ def encode(model: GraphVAE, graph: Graph) -> tuple[Tensor, Tensor]:
     for v in range(len(types)):
         total = gated_sum(encoder.sum_forward, states, [u for u, w in edges if w == v])
         states[v] = gru(encoder.gru_forward, embed(model, types[v]), total)
-    state = states[len(types) - 1]
+    n, back = len(types), dict[int, Tensor]()
     if encoder.gru_backward is not None:
         assert encoder.sum_backward is not None
-        assert encoder.unify is not None
-        back: dict[int, Tensor] = {}
         for v in reversed(range(len(types))):
             total = gated_sum(encoder.sum_backward, back, [w for u, w in edges if u == v])
             back[v] = gru(encoder.gru_backward, embed(model, types[v]), total)
-        state = encoder.unify(torch.cat([state, back[0]]))
+    if model.config.readout == "all":  # forward and backward state of every vertex, zeros for padding
+        zero = torch.zeros(encoder.sum_forward.hidden, dtype=torch.double)
+        sides = [states, back] if back else [states]
+        state = torch.cat([side[v] if v < n else zero for v in range(model.config.num_nodes) for side in sides])
+    elif encoder.unify is not None:
+        state = encoder.unify(torch.cat([states[n - 1], back[0]]))
+    else:
+        state = states[n - 1]
     return encoder.mean(state), encoder.logvar(state)
 
 

@@ -12,11 +12,12 @@ from .reference import SMALL_GRAPHS, as_lists, batch_of, vae
 SPACES = ["nasbench201", "enas_macro6"]
 
 
+@pytest.mark.parametrize("readout", ["ends", "all"])
 @pytest.mark.parametrize("bidirectional", [True, False])
 @pytest.mark.parametrize("op_embedding", [None, 3])
 @pytest.mark.parametrize("space", SPACES)
-def test_agrees_with_the_plain_encoder(space: str, op_embedding: int | None, bidirectional: bool) -> None:
-    model = vae(space, op_embedding=op_embedding, bidirectional=bidirectional)
+def test_agrees_with_the_plain_encoder(space: str, op_embedding: int | None, bidirectional: bool, readout: str) -> None:
+    model = vae(space, op_embedding=op_embedding, bidirectional=bidirectional, readout=readout)
     graphs = get_space(space).node_graphs(get_space(space).sample(6, seed=1))
     mean, logvar = model.encode(graphs)
     expected = [reference.encode(model, graph) for graph in as_lists(graphs)]

@@ -86,6 +86,15 @@ def test_a_decoder_that_gives_known_cells_only_widens_the_search_and_says_so(tin
     assert latent.calls < 30
 
 
+def test_a_stuck_decoder_is_told_of_even_where_mutations_find_new_cells(shipped_latent: LatentSpace) -> None:
+    cells = shipped_latent.space.sample(12, seed=0)
+    strategy = LatentBO("nasbench201", latent=Stuck(shipped_latent, cells[:1]), initial=2, candidates=64)
+    strategy.tell(cells, objective(cells))
+    proposals = strategy.ask(5)
+    assert set(proposals.sources) == {"mutation"}
+    assert any("the decoder keeps giving known cells" in note and "widened" in note for note in proposals.notes)
+
+
 def test_no_note_while_the_decoder_gives_new_cells(shipped_latent: LatentSpace) -> None:
     strategy = LatentBO("nasbench201", latent=shipped_latent, initial=8, candidates=256)
     run(strategy, [8])

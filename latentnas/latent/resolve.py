@@ -1,12 +1,13 @@
-"""Which latent space a strategy searches when it is told no other."""
+"""Which latent space belongs to a search space."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from ..errors import ConfigError
-from ..latent import LatentSpace, list_latent_spaces
 from ..spaces import SearchSpace
+from .space import LatentSpace
+from .storage import list_latent_spaces
 
 
 def resolve_latent(space: SearchSpace, latent: LatentSpace | str | Path | None) -> LatentSpace:

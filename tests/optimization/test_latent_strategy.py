@@ -6,7 +6,7 @@ import pytest
 
 from latentnas.errors import ConfigError, WeightsError
 from latentnas.latent import LatentSpace
-from latentnas.optimization.shipped import resolve_latent
+from latentnas.optimization.latent_strategy import resolve_latent
 from latentnas.spaces import ENASMacro, get_space
 
 
