@@ -43,7 +43,7 @@ class LatentStrategy(Strategy):
     ) -> None:
         super().__init__(space, seed=seed)
         if not isinstance(initial, int) or initial < 2:
-            raise ConfigError(f"{self.name}: initial must be an integer of at least 2, got {initial!r}")
+            raise ConfigError(f"{self.name}: initial must be an integer above 1, got {initial!r}")
         check_surrogate_options(self.name, target, exact_limit, num_inducing)
         self.latent = resolve_latent(self.space, latent)
         self.initial, self.target = initial, target

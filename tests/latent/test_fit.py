@@ -276,7 +276,7 @@ def test_small_space_is_trained_on_all_its_cells() -> None:
 def test_a_tiny_space_is_learned() -> None:
     space = ENASMacro(layers=1)
     options = {**TINY, "hidden": 16, "batch_size": 6, "beta": 0.001, "noise": 0.1}
-    latent = LatentSpace.fit(space, epochs=150, patience=None, device="cpu", progress=False, **options)
+    latent = LatentSpace.fit(space, epochs=300, patience=None, device="cpu", progress=False, **options)
     assert reconstruction_accuracy(latent, space.enumerate()) == 1.0
 
 

@@ -200,7 +200,7 @@ def test_wrong_space_given(folder: Path) -> None:
     ("change", "message"),
     [
         (lambda t: t.pop("model.encoder.mean.weight"), "lack 'encoder.mean.weight'"),
-        (lambda t: t.update({"model.encoder.mean.weight": torch.zeros(4, 9)}), r"shape \[4, 9\], expected \[4, 8\]"),
+        (lambda t: t.update({"model.encoder.mean.weight": torch.zeros(4, 9)}), r"shape \[4, 9\], expected \[4, 128\]"),
         (lambda t: t["model.encoder.mean.bias"].fill_(float("nan")), "encoder.mean.bias.*not finite"),
         (lambda t: t["model.decoder.pair_bias"][0, 0].fill_(float("inf")), "pair_bias.*not finite"),
         (lambda t: t.update({"model.encoder.mean.bias": torch.zeros(4, dtype=torch.long)}), "holds torch.int64"),
