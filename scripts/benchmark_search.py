@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=5)
     parser.add_argument("--initial", type=int, default=10)
     parser.add_argument("--latent", help="folder or shipped name; default: the shipped latent space")
-    parser.add_argument("--use-latent", action="store_true", help="latent-bo: the latent among the features")
+    parser.add_argument("--judges", nargs="+", default=["structure", "latent"], help="latent-bo: its processes")
     parser.add_argument("--random-decoder", action="store_true", help="latent-bo: random cells for decoded latents")
     parser.add_argument("--csv", help="also write one row per run to this file")
     args = parser.parse_args()
@@ -93,7 +93,7 @@ def main() -> None:
         runs = []
         options = {"latent": args.latent} if name.startswith("latent") else {}
         if name == "latent-bo":
-            options["use_latent"] = args.use_latent
+            options["judges"] = args.judges
             if args.random_decoder:
                 options["latent"] = RandomDecoder(
                     ln.LatentSpace.load(args.latent or "nasbench201-dvae-emb", device="cpu")

@@ -41,6 +41,21 @@ def log_expected_improvement(mean: Tensor, std: Tensor, best: Tensor | float) ->
 
 
 @dataclass(frozen=True)
+class JointPosterior:
+    """What one model says of a pool of m points.
+
+    Attributes:
+        mean: [m] double, posterior means of the target.
+        covariance: [m, m] double, posterior covariance, without noise.
+        noise: variance of the observation noise.
+    """
+
+    mean: Tensor
+    covariance: Tensor
+    noise: float
+
+
+@dataclass(frozen=True)
 class GreedyBatch:
     """A batch picked from a pool.
 
@@ -53,47 +68,58 @@ class GreedyBatch:
     acquisition: Tensor
 
 
-def greedy_batch(
-    mean: Tensor, covariance: Tensor, best: float, q: int, *, noise: float, num_pending: int = 0
-) -> GreedyBatch:
-    """Sequential greedy batch of log expected improvement over a pool with a joint normal posterior.
+class _Believer:
+    """A joint posterior that is conditioned, point by point, on its own means."""
 
-    After each pick the posterior is conditioned on the picked point having its predicted mean
-    (kriging believer, Ginsbourger et al. 2010). Then means stay as they are and the covariance loses
-    one rank, so a pick costs O(m) given the covariance, whatever the size of the history.
+    def __init__(self, posterior: JointPosterior, best: float) -> None:
+        self.posterior = posterior
+        self.best = best
+        self.variance = posterior.covariance.diagonal().clone().clamp_min_(1e-12)
+        self._factors: list[Tensor] = []  # covariance - sum of outer products = conditioned covariance
+
+    def condition(self, j: int) -> None:
+        """Take point j as observed at its mean: means stay, the covariance loses one rank, in O(m)."""
+        column = self.posterior.covariance[:, j].clone()
+        for factor in self._factors:
+            column -= factor * factor[j]
+        self._factors.append(column / (self.variance[j] + self.posterior.noise).sqrt())
+        self.variance.sub_(self._factors[-1].square()).clamp_min_(1e-12)
+        self.best = max(self.best, float(self.posterior.mean[j]))
+
+    def score(self) -> Tensor:
+        return log_expected_improvement(self.posterior.mean, self.variance.sqrt(), self.best)
+
+
+def greedy_batch(posteriors: list[JointPosterior], best: float, q: int, *, num_pending: int = 0) -> GreedyBatch:
+    """Sequential greedy batch of log expected improvement over a pool, by one model or several in turn.
+
+    After each pick every model is conditioned on the picked point having the mean it predicts
+    (kriging believer, Ginsbourger et al. 2010). A pick costs O(q m) given the covariances, whatever
+    the size of the history.
 
     Args:
-        mean: [m] posterior means, pending points first.
-        covariance: [m, m] posterior covariance.
+        posteriors: what each model says of the same m points, pending points first; pick i is made
+            by model i modulo their number.
         best: the best target observed.
         q: number of picks, at most m - num_pending.
-        noise: variance of the observation noise.
         num_pending: the first rows are points being evaluated already: conditioned on, never picked.
     """
-    variance = covariance.diagonal().clone()
-    factors: list[Tensor] = []  # covariance - sum of outer products = conditioned covariance
-
-    def condition(j: int) -> None:
-        column = covariance[:, j].clone()
-        for factor in factors:
-            column -= factor * factor[j]
-        factors.append(column / (variance[j].clamp_min(1e-12) + noise).sqrt())
-        variance.sub_(factors[-1].square()).clamp_min_(1e-12)
-
+    models = [_Believer(posterior, best) for posterior in posteriors]
     for j in range(num_pending):
-        condition(j)
-        best = max(best, float(mean[j]))
-    index, acquisition = [], []
+        for model in models:
+            model.condition(j)
+    mean = posteriors[0].mean
     open_ = torch.ones(len(mean), dtype=torch.bool, device=mean.device)
     open_[:num_pending] = False
-    for _ in range(q):
-        score = log_expected_improvement(mean, variance.sqrt(), best).masked_fill(~open_, -torch.inf)
+    index, acquisition = [], []
+    for i in range(q):
+        score = models[i % len(models)].score().masked_fill(~open_, -torch.inf)
         j = int(score.argmax())
         index.append(j)
         acquisition.append(score[j])
         open_[j] = False
-        condition(j)
-        best = max(best, float(mean[j]))
+        for model in models:
+            model.condition(j)
     return GreedyBatch(torch.tensor(index, dtype=torch.long), torch.stack(acquisition))
 
 

@@ -1,7 +1,8 @@
-"""Bayesian optimisation in a latent space, judging the cells that latents decode to."""
+"""Bayesian optimisation in a latent space that judges the cells which latents decode to."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from torch import Tensor
 from ..errors import ConfigError, ExhaustedError
 from ..latent import LatentSpace
 from ..spaces import SearchSpace
-from .acquisition import greedy_batch, log_expected_improvement
+from .acquisition import JointPosterior, greedy_batch, log_expected_improvement
 from .base import Proposals
 from .features import one_hot_features, path_counts
 from .latent_strategy import LatentStrategy
@@ -20,6 +21,7 @@ from .surrogates import EXACT_LIMIT, NUM_INDUCING, FeatureGroup, Surrogate, fit_
 JOINT = 1024
 """Candidates that enter the joint posterior; the rest have the lowest expected improvement."""
 
+JUDGES = ("structure", "latent")
 WIDENINGS = 5
 INCUMBENTS = 10
 
@@ -40,34 +42,33 @@ class Pool:
 
 
 class LatentBO(LatentStrategy):
-    """The VAE proposes, a Gaussian process judges.
+    """The VAE proposes, two Gaussian processes judge: one on the latent, one on the structure.
 
     Each :meth:`ask` after the ``initial`` random cells:
 
-    1. fits a Gaussian process to all evaluated cells, on their one-hot codes and path indicators
-       (exact with few observations, sparse with many);
+    1. fits two Gaussian processes to all evaluated cells (exact with few observations, sparse with
+       many): one reads the latent, the other the one-hot code and the input-to-output paths;
     2. draws latents from the prior and from neighbourhoods of the best cells, inside the range of
        the training latents, decodes them under the grammar, adds one- and two-edit mutants of the
-       best cells, and drops what is known; where the decoder keeps giving known cells, the
-       neighbourhoods and the prior are widened, with a note;
-    3. refines the candidates twice around those of highest expected improvement;
-    4. picks the batch by sequential greedy log expected improvement, taking cells that are still
-       being evaluated into account.
+       best cells, and drops what is known; where the decoder keeps giving known cells, prior,
+       neighbourhoods and range are widened, with a note;
+    3. refines the candidates around those of highest expected improvement, once for each process;
+    4. picks the batch by sequential greedy log expected improvement, the two processes in turn,
+       taking cells that are still being evaluated into account.
 
-    The process judges the *decoded* cell, not the latent it came from: what is evaluated is the
-    cell, and two latents of one cell must get one value.
+    The processes judge the *decoded* cell, not the latent it came from: what is evaluated is the
+    cell, and two latents of one cell must get one value. They err in different places, so picks in
+    turn stall less than those of either alone, or of one process on both.
 
     Args:
         space: the search space or its name.
         latent: a LatentSpace of this space, a folder, or a shipped name; None takes the shipped one.
-        initial: number of random cells before the model takes over.
+        initial: number of random cells before the models take over.
         candidates: latents decoded per source and round.
+        judges: what the processes read, in the order of their turns: "structure", "latent", or both.
         target: how observed values are transformed, "rank" or "standardize".
         exact_limit: most observations of an exact Gaussian process.
         num_inducing: inducing points of the sparse one.
-        use_latent: whether the latent is among the features, with a kernel of its own. On
-            NAS-Bench-201 it costs evaluations (scripts/benchmark_search.py --use-latent); it is there
-            for spaces whose structure the other features do not tell.
         seed: seed of every random choice.
     """
 
@@ -80,10 +81,10 @@ class LatentBO(LatentStrategy):
         latent: LatentSpace | str | Path | None = None,
         initial: int = 10,
         candidates: int = 1024,
+        judges: Sequence[str] = JUDGES,
         target: str = "rank",
         exact_limit: int = EXACT_LIMIT,
         num_inducing: int = NUM_INDUCING,
-        use_latent: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__(
@@ -95,10 +96,13 @@ class LatentBO(LatentStrategy):
             num_inducing=num_inducing,
             seed=seed,
         )
-        if not isinstance(candidates, int) or candidates < 1:
+        if not isinstance(candidates, int) or isinstance(candidates, bool) or candidates < 1:
             raise ConfigError(f"{self.name}: candidates must be a positive integer, got {candidates!r}")
+        names = (judges,) if isinstance(judges, str) else tuple(judges)
+        if not names or len(set(names)) < len(names) or not set(names) <= set(JUDGES):
+            raise ConfigError(f"{self.name}: judges must be one or both of {', '.join(JUDGES)}, got {judges!r}")
         self.candidates = candidates
-        self.use_latent = use_latent
+        self.judges = names
 
     # --- the batch ------------------------------------------------------------------------------
 
@@ -107,53 +111,62 @@ class LatentBO(LatentStrategy):
         if start is not None:
             return start
         codes, values = self.observed
-        surrogate = self.fit(codes, values)
-        best = float(surrogate.transform.forward().max())
+        surrogates = self.fit(codes, values)
+        best = float(surrogates[self.judges[0]].transform.forward().max())
         parents = codes[values.argsort(descending=True, stable=True)[:INCUMBENTS]]
         pool, notes = self._pool(n, parents, generator)
-        for _ in range(2):
-            pool = self._refine(pool, surrogate, best, generator)
-        return self._pick(n, pool, surrogate, best, notes)
+        for judge, surrogate in surrogates.items():
+            pool = self._refine(pool, judge, surrogate, best, generator)
+        return self._pick(n, pool, surrogates, best, notes)
 
-    def fit(self, codes: Tensor, values: Tensor) -> Surrogate:
-        """The Gaussian process of evaluated cells: codes [m, D], values [m]."""
-        features, groups = self.features(codes)
-        return fit_gp(
-            features,
-            values,
-            groups,
-            target=self.target,
-            exact_limit=self.exact_limit,
-            num_inducing=self.num_inducing,
-            seed=self.seed,
-        )
+    def fit(self, codes: Tensor, values: Tensor) -> dict[str, Surrogate]:
+        """The Gaussian processes of evaluated cells, by judge: codes [m, D] long, values [m]."""
+        return {
+            judge: fit_gp(
+                x := self.features(codes, judge),
+                values,
+                [FeatureGroup(0, x.shape[1])],
+                target=self.target,
+                exact_limit=self.exact_limit,
+                num_inducing=self.num_inducing,
+                seed=self.seed,
+            )
+            for judge in self.judges
+        }
 
-    def features(self, codes: Tensor) -> tuple[Tensor, list[FeatureGroup]]:
-        """Features of cells [m, f] double, and the groups of columns that share a kernel.
+    def features(self, codes: Tensor, judge: str) -> Tensor:
+        """What a judge reads of cells: [m, D] long -> [m, f] double.
 
-        They are those of the canonical code, so that cells that are the same network look the same.
+        It is read off the canonical code, so that cells that are the same network look the same.
         """
         codes = self.space.canonical(codes)
-        structure = torch.cat([one_hot_features(self.space, codes), (path_counts(self.space, codes) > 0).double()], 1)
-        groups = [FeatureGroup(0, structure.shape[1])]
-        if not self.use_latent:
-            return structure, groups
-        latents = ((self.latent.encode(codes) - self.latent.center) / self.latent.scale.clamp_min(1e-6)).double()
-        groups.append(FeatureGroup(structure.shape[1], structure.shape[1] + latents.shape[1]))
-        return torch.cat([structure, latents], 1), groups
+        if judge == "latent":
+            scale = self.latent.scale.clamp_min(1e-6)
+            return ((self.latent.encode(codes) - self.latent.center) / scale).double()
+        paths = (path_counts(self.space, codes) > 0).double()
+        return torch.cat([one_hot_features(self.space, codes), paths], 1)
 
-    def _pick(self, n: int, pool: Pool, surrogate: Surrogate, best: float, notes: list[str]) -> Proposals:
+    def _pick(self, n: int, pool: Pool, surrogates: dict[str, Surrogate], best: float, notes: list[str]) -> Proposals:
         pending = self.pending
-        features, _ = self.features(torch.cat([pending, pool.codes]))
-        ahead, x = features[: len(pending)], features[len(pending) :]
-        mean, std = surrogate.marginals(x)
-        order = log_expected_improvement(mean, std, best).argsort(descending=True, stable=True)[: max(JOINT, 4 * n)]
-        joint_mean, covariance = surrogate.joint(torch.cat([ahead, x[order]]))
-        batch = greedy_batch(
-            joint_mean, covariance, best, min(n, len(order)), noise=surrogate.noise, num_pending=len(pending)
-        )
-        index = order[batch.index - len(pending)]
-        value_mean, value_std = surrogate.transform.inverse_moments(mean[index], std[index])
+        ahead = len(pending)
+        features = {judge: self.features(torch.cat([pending, pool.codes]), judge) for judge in surrogates}
+        marginals = {judge: surrogates[judge].marginals(x[ahead:]) for judge, x in features.items()}
+        short: list[int] = []
+        for mean, std in marginals.values():
+            order = log_expected_improvement(mean, std, best).argsort(descending=True, stable=True)
+            short += order[: max(JOINT // len(surrogates), 4 * n)].tolist()
+        order = torch.tensor(list(dict.fromkeys(short)))
+        posteriors = []
+        for judge, x in features.items():
+            mean, covariance = surrogates[judge].joint(torch.cat([x[:ahead], x[ahead:][order]]))
+            posteriors.append(JointPosterior(mean, covariance, surrogates[judge].noise))
+        batch = greedy_batch(posteriors, best, min(n, len(order)), num_pending=ahead)
+        index = order[batch.index - ahead]
+        means = torch.stack([mean[index] for mean, _ in marginals.values()])
+        variances = torch.stack([std[index].square() for _, std in marginals.values()])
+        mean = means.mean(0)  # of the judges' equal mixture
+        std = (variances.mean(0) + means.var(0, correction=0)).sqrt()
+        value_mean, value_std = surrogates[self.judges[0]].transform.inverse_moments(mean, std)
         chosen = pool.codes[index]
         return Proposals(
             chosen,
@@ -202,9 +215,9 @@ class LatentBO(LatentStrategy):
             notes.append(f"decoder and mutations gave too few new cells; {len(rest)} were drawn at random")
         return pool, notes
 
-    def _refine(self, pool: Pool, surrogate: Surrogate, best: float, generator: torch.Generator) -> Pool:
+    def _refine(self, pool: Pool, judge: str, surrogate: Surrogate, best: float, generator: torch.Generator) -> Pool:
         """Add mutants and neighbours of the candidates with the highest expected improvement."""
-        mean, std = surrogate.marginals(self.features(pool.codes)[0])
+        mean, std = surrogate.marginals(self.features(pool.codes, judge))
         top = log_expected_improvement(mean, std, best).argsort(descending=True, stable=True)[: 2 * INCUMBENTS]
         parents = pool.codes[top]
         decoded = self.latent.decode(self._neighbours(parents, 1.0, generator))

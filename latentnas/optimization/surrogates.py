@@ -279,4 +279,9 @@ def _maximize_likelihood(model: SingleTaskGP, maxiter: int) -> SingleTaskGP:
         except ModelFittingError:
             # no Cholesky factor was found on the way: BoTorch went back to where the fit started
             mll.eval()
+        except RuntimeError as error:
+            # interrupted inside a kernel, BoTorch fails to go back and hides the interrupt
+            if isinstance(error.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from None
+            raise
     return model

@@ -7,7 +7,12 @@ import torch
 from mpmath import mp, mpf  # type: ignore[import-untyped]
 from torch import Tensor
 
-from latentnas.optimization.acquisition import greedy_batch, log_expected_improvement, maximize_acquisition
+from latentnas.optimization.acquisition import (
+    JointPosterior,
+    greedy_batch,
+    log_expected_improvement,
+    maximize_acquisition,
+)
 from latentnas.optimization.surrogates import FeatureGroup, fit_gp
 
 
@@ -83,7 +88,7 @@ def plain_batch(
 @pytest.mark.parametrize("noise", [1e-3, 0.5])
 def test_greedy_batch_agrees_with_dense_conditioning(noise: float, num_pending: int) -> None:
     mean, covariance = pool(14)
-    batch = greedy_batch(mean, covariance, 0.3, 6, noise=noise, num_pending=num_pending)
+    batch = greedy_batch([JointPosterior(mean, covariance, noise)], 0.3, 6, num_pending=num_pending)
     index, values = plain_batch(mean, covariance, 0.3, 6, noise, num_pending)
     assert batch.index.tolist() == index
     torch.testing.assert_close(batch.acquisition, torch.tensor(values, dtype=torch.double), rtol=1e-6, atol=1e-6)
@@ -91,23 +96,39 @@ def test_greedy_batch_agrees_with_dense_conditioning(noise: float, num_pending: 
 
 def test_batch_takes_every_open_point_once() -> None:
     mean, covariance = pool(9)
-    batch = greedy_batch(mean, covariance, 0.0, 7, noise=1e-3, num_pending=2)
+    batch = greedy_batch([JointPosterior(mean, covariance, 1e-3)], 0.0, 7, num_pending=2)
     assert sorted(batch.index.tolist()) == [2, 3, 4, 5, 6, 7, 8]
 
 
 def test_near_twins_of_pending_points_lose_their_appeal() -> None:
     mean = torch.tensor([1.0, 1.0, 0.9]).double()
     covariance = torch.tensor([[1.0, 0.999, 0], [0.999, 1.0, 0], [0, 0, 1.0]]).double()
-    alone = greedy_batch(mean[1:], covariance[1:, 1:], 0.0, 1, noise=1e-4)
+    alone = greedy_batch([JointPosterior(mean[1:], covariance[1:, 1:], 1e-4)], 0.0, 1)
     assert alone.index.tolist() == [0]
-    busy = greedy_batch(mean, covariance, 0.0, 1, noise=1e-4, num_pending=1)
+    busy = greedy_batch([JointPosterior(mean, covariance, 1e-4)], 0.0, 1, num_pending=1)
     assert busy.index.tolist() == [2]
+
+
+def test_models_pick_in_turn_and_learn_of_each_others_picks() -> None:
+    mean, covariance = pool(10)
+    other_mean, other_covariance = pool(10)[0].flip(0), covariance.flip(0, 1)
+    batch = greedy_batch(
+        [JointPosterior(mean, covariance, 0.1), JointPosterior(other_mean, other_covariance, 0.1)], 0.3, 4
+    )
+    given: list[int] = []
+    for i, picked in enumerate(batch.index.tolist()):
+        # the dense reference, given what has been picked so far, agrees with the model whose turn it is
+        m, c = ((mean, covariance), (other_mean, other_covariance))[i % 2]
+        order = [*given, *(j for j in range(10) if j not in given)]
+        reference = plain_batch(m[order], c[order][:, order], 0.3, 1, 0.1, len(given))[0]
+        assert order[reference[0]] == picked
+        given.append(picked)
 
 
 def test_arguments_stay_as_they_were() -> None:
     mean, covariance = pool(6)
     kept = mean.clone(), covariance.clone()
-    greedy_batch(mean, covariance, 0.0, 3, noise=0.1, num_pending=1)
+    greedy_batch([JointPosterior(mean, covariance, 0.1)], 0.0, 3, num_pending=1)
     assert torch.equal(mean, kept[0])
     assert torch.equal(covariance, kept[1])
 

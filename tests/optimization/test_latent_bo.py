@@ -105,7 +105,7 @@ def test_many_observations_are_fitted_sparsely(shipped_latent: LatentSpace) -> N
     strategy = LatentBO("nasbench201", latent=shipped_latent, initial=2, candidates=32, exact_limit=40, num_inducing=15)
     codes = strategy.sample_new(60, torch.Generator().manual_seed(0))
     strategy.tell(codes, objective(codes))
-    assert strategy.fit(*strategy.observed).is_sparse
+    assert all(surrogate.is_sparse for surrogate in strategy.fit(*strategy.observed).values())
     check(strategy, strategy.ask(4), 4)
 
 
@@ -119,6 +119,21 @@ def test_it_beats_random_search(shipped_latent: LatentSpace) -> None:
     every = strategy.space.enumerate().double() @ weights
     rank = int((every > strategy.values.max()).sum())
     assert rank < 15625 / 45 / 10, f"the best of 45 random cells has rank 340 or so, this one {rank}"
+
+
+@pytest.mark.parametrize("judges", ["latent", ["structure"], ("latent", "structure")])
+def test_judges(shipped_latent: LatentSpace, judges: list[str]) -> None:
+    strategy = LatentBO("nasbench201", latent=shipped_latent, initial=8, candidates=32, judges=judges)
+    run(strategy, [8])
+    surrogates = strategy.fit(*strategy.observed)
+    assert list(surrogates) == ([judges] if isinstance(judges, str) else list(judges))
+    check(strategy, strategy.ask(3), 3)
+
+
+@pytest.mark.parametrize("judges", [[], ["latent", "latent"], ["oracle"]])
+def test_judges_that_do_not_exist(shipped_latent: LatentSpace, judges: list[str]) -> None:
+    with pytest.raises(ConfigError, match="judges must be one or both of structure, latent"):
+        LatentBO("nasbench201", latent=shipped_latent, judges=judges)
 
 
 @pytest.mark.parametrize("options", [{"initial": 1}, {"candidates": 0}, {"initial": "ten"}])

@@ -206,3 +206,22 @@ def test_options_are_checked_before_the_search(fault: str) -> None:
     check_surrogate_options("name", **good)
     with pytest.raises(ConfigError, match=f"name: {fault} must be"):
         check_surrogate_options("name", **{**good, fault: 0})
+
+
+def test_an_interrupt_inside_a_kernel_stays_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
+    from gpytorch.kernels import ScaleKernel
+
+    calls = 0
+    forward = ScaleKernel.forward
+
+    def interrupted(self: ScaleKernel, *args: object, **options: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == 5:
+            raise KeyboardInterrupt
+        return forward(self, *args, **options)
+
+    monkeypatch.setattr(ScaleKernel, "forward", interrupted)
+    x = torch.rand(12, 3, generator=torch.Generator().manual_seed(0)).double()
+    with pytest.raises(KeyboardInterrupt):
+        fit_gp(x, x.sum(1), [FeatureGroup(0, 3)])
