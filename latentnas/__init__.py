@@ -5,8 +5,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .spaces import get_space, list_spaces
-
 if TYPE_CHECKING:
     from .benchmarks import get_benchmark, list_benchmarks
     from .campaign import CampaignConfig, SearchResult, search
@@ -14,6 +12,7 @@ if TYPE_CHECKING:
     from .latent import LatentSpace, list_latent_spaces
     from .optimization import get_strategy, list_strategies
     from .report import write_report
+    from .spaces import get_space, list_spaces
 
 __version__ = "0.1.0"
 
@@ -23,10 +22,12 @@ _LAZY = {
     "SearchResult": "campaign",
     "get_benchmark": "benchmarks",
     "get_evaluator": "evaluation",
+    "get_space": "spaces",
     "get_strategy": "optimization",
     "list_benchmarks": "benchmarks",
     "list_evaluators": "evaluation",
     "list_latent_spaces": "latent",
+    "list_spaces": "spaces",
     "list_strategies": "optimization",
     "search": "campaign",
     "write_report": "report",

@@ -9,17 +9,24 @@ from typing import TypeAlias
 import numpy as np
 import torch
 
+from .errors import ConfigError
+
 Seed: TypeAlias = int | torch.Generator | None
+
+MAX_SEED = 2**63 - 1
+"""The largest seed: the largest signed 64-bit integer."""
 
 
 def seed_everything(seed: int | None = None) -> int:
     """Seed Python, NumPy and PyTorch (all devices) and return the seed that was used.
 
     Args:
-        seed: a non-negative integer, or None for a fresh one from the operating system.
+        seed: an integer in 0..2**63-1, or None for a fresh one from the operating system.
+
+    Raises:
+        ConfigError: the seed is something else.
     """
-    if seed is None:
-        seed = secrets.randbelow(2**31)
+    seed = secrets.randbelow(2**31) if seed is None else _checked(seed)
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
@@ -30,6 +37,9 @@ def as_generator(seed: Seed) -> torch.Generator:
     """Turn ``seed`` into a CPU generator; a generator passes through and keeps its state.
 
     Random numbers are always drawn on the CPU, so a seed gives the same cells on every device.
+
+    Raises:
+        ConfigError: the seed is neither a generator, None nor an integer in 0..2**63-1.
     """
     if isinstance(seed, torch.Generator):
         return seed
@@ -37,7 +47,7 @@ def as_generator(seed: Seed) -> torch.Generator:
     if seed is None:
         generator.seed()
     else:
-        generator.manual_seed(seed)
+        generator.manual_seed(_checked(seed))
     return generator
 
 
@@ -45,3 +55,10 @@ def derive_seed(seed: int, *path: int | str) -> int:
     """A seed for one part of a run, a stable function of the run's seed and the part's name."""
     text = ":".join([str(seed), *map(str, path)])
     return random.Random(text).getrandbits(31)
+
+
+def _checked(seed: object) -> int:
+    """The seed as a plain integer; NumPy's integers are taken, too."""
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed <= MAX_SEED:
+        raise ConfigError(f"a seed must be an integer in 0..2**63-1, got {seed!r}")
+    return int(seed)

@@ -10,7 +10,9 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,13 +20,13 @@ from typer.testing import CliRunner, Result
 
 from latentnas.benchmarks import get_benchmark
 from latentnas.campaign import SearchProgress, Store
-from latentnas.cli import app
+from latentnas.cli import app, main
 from latentnas.cli.app import one_line
 from latentnas.cli.latents import read_latents
 from latentnas.cli.live import SearchView, line
 from latentnas.cli.reports import report_folder
-from latentnas.cli.search import parse_options, resume_command
-from latentnas.errors import ConfigError, DataFileError
+from latentnas.cli.search import merge, parse_options, resume_command, standing
+from latentnas.errors import ConfigError, DataFileError, WeightsError
 from latentnas.evaluation import list_evaluators
 from latentnas.latent import LatentSpace
 from latentnas.latent.fit import _Trainer
@@ -103,6 +105,36 @@ def test_errors_are_one_line_and_debug_shows_where() -> None:
     assert result.stderr.count("\n") == 1
     debugged = CliRunner().invoke(app, ["--debug", "spaces", "--show", "nasbench"])
     assert type(debugged.exception).__name__ == "UnknownNameError"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["search", "--budget", "many"], "error: Invalid value for '--budget': "),
+        (["search", "--speed", "3"], "error: No such option: --speed"),
+        (["find"], "error: No such command 'find'"),
+        (["--speed"], "error: No such option: --speed"),
+        (["pretrain", "nasbench201"], "error: Missing option '--out'"),
+        (["decode", "--latent", "x", "--sample", "1000001"], "error: Invalid value for '--sample': "),
+    ],
+)
+def test_wrong_words_are_one_line(arguments: list[str], message: str) -> None:
+    result = run(*arguments, code=2)
+    assert result.stderr.startswith(message)
+    assert result.stderr.endswith("--help\n")
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
+
+
+def test_ctrl_c_outside_a_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(prog_name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("latentnas.cli.app", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "stopped\n"
 
 
 def test_lists_in_messages_become_one_line() -> None:
@@ -204,6 +236,23 @@ def test_encode_and_decode_refuse(latent: str, arguments: list[str], message: st
     assert message in run(*arguments, "--latent", latent, code=2).stderr
 
 
+def test_a_wrong_cell_of_a_file_is_named_by_its_line(latent: str) -> None:
+    good = get_space("nasbench201").format(get_space("nasbench201").sample(1, seed=0))[0]
+    Path("cells.txt").write_text(f"{good}\n\n|rubbish|\n")
+    message = run("encode", "--latent", latent, "--input", "cells.txt", code=2).stderr
+    assert message.startswith("error: cells.txt, line 3: ")
+    assert "'|rubbish|' is no cell" in message
+
+
+def test_files_may_begin_with_a_byte_order_mark(latent: str) -> None:
+    cell = run("decode", "--latent", latent, "--sample", "1").stdout
+    Path("cells.txt").write_text(cell, encoding="utf-8-sig")
+    table = run("encode", "--latent", latent, "--input", "cells.txt").stdout
+    assert run("encode", "--latent", latent, "--input", "-", stdin="\ufeff" + cell).stdout == table
+    Path("z.csv").write_text(table.replace("cell,", "").replace(cell.strip() + ",", ""), encoding="utf-8-sig")
+    assert len(run("decode", "--latent", latent, "--input", "z.csv").stdout.splitlines()) == 1
+
+
 def test_unknown_latent_space() -> None:
     assert "no latent space 'nowhere'" in run("decode", "--latent", "nowhere", "--sample", "1", code=2).stderr
 
@@ -212,13 +261,14 @@ def test_latents_are_read_by_name_or_by_position() -> None:
     expected = torch.tensor([[1.0, 2.0], [3.0, -4.5]])
     torch.testing.assert_close(read_latents("z1,cell,z0\n2,a,1\n-4.5,b,3\n", 2, "t"), expected)
     torch.testing.assert_close(read_latents("1,2\n\n3,-4.5\n", 2, "t"), expected)
-    assert read_latents("cell,z0,z1\n", 2, "t").shape == (0, 2)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "t: the table of latents is empty"),
+        ("cell,z0,z1\n", "no latents in t: the table has a head and no rows"),
+        (f"z0,z1\n1,2\n1,{'2' * 140_000}\n", "t, row 3: field larger than field limit (131072)"),
         ("cell,z0\n", "t: no column z1; this latent space needs z0 to z1"),
         ("cell,z0,z1\na,1\n", "t, row 2: 2 columns, expected 3"),
         ("1,2,3\n", "t, row 1: 3 columns, expected 2"),
@@ -259,6 +309,59 @@ def test_an_interrupted_pretraining_goes_on(monkeypatch: pytest.MonkeyPatch) -> 
     assert "seed: 0 there, 1 here" in run(*command, "--seed", "1", code=2).stderr
     assert "resumed after epoch 2 of 3" in run(*command).stderr
     assert not Path("out/checkpoint").exists()
+
+
+PRETRAIN = ("pretrain", "enas_macro6", "--epochs", "1", "--hidden", "8", "--latent-dim", "3", "--cells", "64",
+            "--device", "cpu")  # fmt: skip
+
+
+def test_pretrain_replaces_a_finished_latent_space_only_when_told() -> None:
+    run(*PRETRAIN, "--out", "out")
+    first = Path("out/model.safetensors").read_bytes()
+    message = run(*PRETRAIN, "--out", "out", "--seed", "1", code=2).stderr
+    assert message == "error: out holds a finished latent space; choose another folder or give --overwrite\n"
+    assert Path("out/model.safetensors").read_bytes() == first
+    run(*PRETRAIN, "--out", "out", "--seed", "1", "--overwrite")
+    assert Path("out/model.safetensors").read_bytes() != first
+
+
+def test_pretrain_names_a_folder_that_cannot_be_written_before_it_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(trainer: _Trainer) -> dict[str, float]:
+        raise AssertionError("trained")
+
+    monkeypatch.setattr(_Trainer, "run_epoch", never)
+    Path("file").write_text("")
+    assert "file is a file, not a folder" in run(*PRETRAIN, "--out", "file", code=2).stderr
+    message = run(*PRETRAIN, "--out", "x" * 300, code=2).stderr
+    assert message.startswith("error: cannot keep checkpoints in ")
+    assert message.count("\n") == 1
+
+
+def test_pretraining_that_cannot_be_saved_stays_in_its_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(latent: LatentSpace, folder: Path) -> Path:
+        raise WeightsError("cannot save: no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LatentSpace, "save", full)
+        message = run(*PRETRAIN, "--out", "out", code=2).stderr
+    assert "the trained weights stay in out/checkpoint, run the same command again" in message
+    run(*PRETRAIN, "--out", "out")
+    assert LatentSpace.load("out", device="cpu").latent_dim == 3
+
+
+def test_pretrain_warns_where_few_cells_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    for share, warns in ((0.25, True), (0.5, False)):
+        monkeypatch.setattr("latentnas.latent.fit.reconstruction_accuracy", lambda *_, share=share: share)
+        message = run(*PRETRAIN, "--out", f"out{share}").stderr
+        warning = "warning: only 25.00% come back; train longer (--epochs) or on more cells (--cells)\n"
+        assert message.endswith(warning) == warns
+        assert ("warning" in message) == warns
+
+
+def test_pretrain_refuses_a_number_of_cells_where_it_takes_all() -> None:
+    message = run("pretrain", "nasbench201", "--cells", "1000", "--out", "out", code=2).stderr
+    assert "--cells 1000: nasbench201 is small and is trained on all its cells" in message
+    assert not Path("out").exists()
 
 
 def test_pretrain_reports_every_fault() -> None:
@@ -405,10 +508,88 @@ def test_options_are_read_as_yaml() -> None:
 def test_resume_command_quotes_and_leaves_defaults_out() -> None:
     settings = {"space": "nasbench201", "budget": 100, "store": "runs/campaigns.db", "seed": 3, "name": "my run",
                 "evaluator_options": {"metric": "cifar10_test", "time_limit": None}, "max_seconds": 5.0}  # fmt: skip
-    assert resume_command(settings, Path("out")) == (
+    assert resume_command(settings, "out") == (
         "latentnas search --seed 3 --name 'my run' --evaluator-option metric=cifar10_test "
         "--evaluator-option time_limit=null --time-limit 5.0 --report out"
     )
+
+
+def test_resume_command_of_a_file_keeps_the_file_and_what_was_given() -> None:
+    given = {"budget": 100, "evaluator_options": {"metric": "x"}}  # 100 is the default, not what the file says
+    assert resume_command(given, no_report=True, config=Path("my run.yaml")) == (
+        "latentnas search --config 'my run.yaml' --budget 100 --evaluator-option metric=x --no-report"
+    )
+
+
+def test_resume_command_hides_the_password() -> None:
+    command = resume_command({"store": "postgresql://me:secret@host/db"})
+    assert "secret" not in command
+    assert command == "latentnas search --store 'postgresql://me:***@host/db'"
+
+
+@pytest.mark.parametrize("store", ["null", "postgresql://me:secret@host/db"])
+def test_what_is_said_after_ctrl_c(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from latentnas.campaign import search
+
+    Path("run.yaml").write_text(f"strategy: random\nbudget: 2\nstore: {store}\n")
+    ended = replace(search(space="nasbench201", strategy="random", budget=2, store=None), stopped="interrupted")
+
+    class Interrupted:
+        def __init__(self, *_: object, **__: object) -> None:
+            self.store = SimpleNamespace(trials=list)
+
+        run = staticmethod(lambda: ended)
+
+    monkeypatch.setattr("latentnas.campaign.Campaign", Interrupted)
+    lines = run("search", "--config", "run.yaml", "--seed", "0", code=130).stdout.splitlines()
+    if store == "null":
+        assert lines[-1].startswith("the results were kept in memory only")
+        assert not any("latentnas search" in text for text in lines)
+    else:
+        assert lines[-2:] == [
+            "to go on:   latentnas search --config run.yaml --seed 0",
+            "            (put the password of the store back in the place of ***)",
+        ]
+
+
+def test_options_of_the_command_line_are_merged() -> None:
+    file = {"budget": 3, "strategy_options": {"a": 1, "b": 2}}
+    assert merge(file, {"budget": 4, "strategy_options": {"b": 5}}) == {
+        "budget": 4, "strategy_options": {"a": 1, "b": 5},
+    }  # fmt: skip
+    assert merge({"strategy_options": None}, {"strategy_options": {"b": 5}}) == {"strategy_options": {"b": 5}}
+
+
+def test_options_of_a_file_that_are_no_mapping_are_reported() -> None:
+    Path("run.yaml").write_text("strategy: random\nstrategy_options: [1, 2]\n")
+    message = run("search", "--config", "run.yaml", "--strategy-option", "a=1", code=2).stderr
+    assert message.startswith("error: 1 wrong setting in run.yaml: strategy_options: ")
+    assert message.count("\n") == 1
+
+
+def test_standing() -> None:
+    assert standing(3, 5) == "going on after 3 of 5 evaluations"
+    assert standing(5, 5) == "nothing left to evaluate: 5 of 5 evaluations"
+    assert standing(7, 5) == "nothing left to evaluate: has 7 evaluations already, more than the budget of 5"
+
+
+def test_the_reports_folder_is_checked_first() -> None:
+    Path("file").write_text("")
+    assert "file is a file, not a folder" in run(*QUICK, "--report", "file", code=2).stderr
+    assert "file is a file, not a folder" in run(*QUICK, "--report", "file/below", code=2).stderr
+    assert "--report needs a folder, got an empty text" in run(*QUICK, "--report", "", code=2).stderr
+    assert not Path("runs").exists()
+
+
+def test_a_report_that_fails_leaves_the_campaign(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> Path:
+        raise ConfigError("no space left on device")
+
+    monkeypatch.setattr("latentnas.report.write_report", full)
+    message = run(*QUICK, "--store", "s.db", code=2).stderr
+    assert "no report: no space left on device; the campaign is safe, try: " in message
+    assert "latentnas report --store s.db --name nasbench201-random-tabular-s4 --out FOLDER" in message
+    assert len(Store("s.db", "nasbench201-random-tabular-s4").trials()) == 12
 
 
 # --- the live view --------------------------------------------------------------------------------

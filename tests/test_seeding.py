@@ -3,11 +3,13 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from latentnas.errors import ConfigError
 from latentnas.seeding import as_generator, derive_seed, seed_everything
 
 
@@ -78,3 +80,15 @@ def test_derived_seeds_are_stable_across_processes() -> None:
     code = "from latentnas.seeding import derive_seed; print(derive_seed(7, 'epoch', 3))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(done.stdout) == derive_seed(7, "epoch", 3)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, True, 1.0, "1", np.bool_(True)])
+def test_seeds_that_are_none(seed: Any) -> None:
+    for take in (as_generator, seed_everything):
+        with pytest.raises(ConfigError, match=r"a seed must be an integer in 0\.\.2\*\*63-1, got "):
+            take(seed)
+
+
+def test_the_largest_seed_and_integers_of_numpy() -> None:
+    assert as_generator(2**63 - 1).initial_seed() == 2**63 - 1
+    assert as_generator(np.int64(7)).initial_seed() == 7  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from ..errors import ConfigError, UnknownNameError
+from ..seeding import MAX_SEED
 from ..spaces import list_spaces
 
 FREE = ("budget", "max_seconds", "max_attempts", "store", "name", "evaluator_options.device")
@@ -29,9 +30,10 @@ class CampaignConfig(BaseModel):
         strategy: name of the strategy.
         evaluator: name of the evaluator.
         budget: number of evaluations in all, failed ones included, at least 1.
-        batch: cells asked for at a time, at least 1.
+        batch: cells asked for at a time, at least 1; of a larger batch 100 are asked for, stored and evaluated
+            at a time, so that time limit, Ctrl-C and other workers need not wait for all of it.
         initial: random cells first, for the strategies that have such a phase, at least 1.
-        seed: seed of every random choice, at least 0.
+        seed: seed of every random choice, in 0..2**63-1.
         latent: shipped name or folder of the latent space, for the strategies that search in one.
         strategy_options: further arguments of the strategy.
         evaluator_options: further arguments of the evaluator.
@@ -49,7 +51,7 @@ class CampaignConfig(BaseModel):
     budget: int = Field(ge=1)
     batch: int = Field(default=5, ge=1)
     initial: int = Field(default=10, ge=1)
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=MAX_SEED)
     latent: str | None = None
     strategy_options: dict[str, Any] = Field(default_factory=dict)
     evaluator_options: dict[str, Any] = Field(default_factory=dict)

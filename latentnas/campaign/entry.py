@@ -42,11 +42,11 @@ def search(
         strategy: a strategy, or its name (with ``seed``, ``initial``, ``latent``, ``strategy_options``).
         evaluator: an evaluator, or its name (with ``evaluator_options``).
         budget: number of evaluations in all, failed ones included.
-        seed: seed of every random choice.
+        seed: seed of every random choice, in 0..2**63-1.
         store: URL as Optuna takes it (``sqlite:///runs/demo.db``) or path of an SQLite file; None keeps
             the campaign in memory.
         name: the campaign's name in its store; by default made of space, strategy, evaluator and seed.
-        batch: cells asked for at a time.
+        batch: cells asked for at a time; of a larger batch 100 at a time.
         initial: random cells first, for the strategies that have such a phase.
         latent: a latent space, its folder or its shipped name, for the strategies that search in one.
         strategy_options: further arguments of the strategy.

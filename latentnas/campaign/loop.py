@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import groupby
 from types import TracebackType
 from typing import Any
@@ -25,6 +25,9 @@ from .workers import BEAT_SECONDS, Worker, is_alive
 
 BROKEN_SETUP = 10
 """A run whose first so many evaluations all raise exceptions is stopped: the set-up is broken."""
+
+ASK_AT_MOST = 100
+"""Cells asked for and stored at once; storing them keeps other writers, the clock and Ctrl-C waiting."""
 
 POLL_SECONDS = 0.2
 """How often a worker with nothing to do looks whether the others have finished."""
@@ -93,6 +96,7 @@ class Campaign:
         self._failures = len(self._finished) - len(self._completed())
         self._raised = self._returned = 0
         self._stopped: str | None = None
+        self._notes: list[str] = []
         self._waiting = False
         self._closed = threading.Event()
         if self.store.url is not None:
@@ -102,12 +106,15 @@ class Campaign:
     def _build_evaluator(self) -> Evaluator:
         from ..evaluation import get_evaluator
 
-        return get_evaluator(self.config.evaluator, self.space, **self.config.evaluator_options)
+        options = self.config.evaluator_options
+        _refuse(options, ("name", "space"), "evaluator")
+        return get_evaluator(self.config.evaluator, self.space, **options)
 
     def _build_strategy(self, latent: Any) -> Strategy:
         from ..optimization import get_strategy
 
         config = self.config
+        _refuse(config.strategy_options, ("name", "space", "seed", "initial", "latent"), "strategy")
         return get_strategy(
             config.strategy,
             self.space,
@@ -155,7 +162,7 @@ class Campaign:
             except KeyboardInterrupt:
                 self._stopped = "interrupted"
                 again = "run the same command again to go on" if self.store.url else "it was kept in memory only"
-                self._emit(notes=[f"interrupted after {len(self._finished)} of {self.config.budget}; {again}"])
+                self._say(f"interrupted after {len(self._finished)} of {self.config.budget}; {again}")
         finally:
             self.close()
         result = self.result()
@@ -172,7 +179,7 @@ class Campaign:
             store_url=self.store.url,
             name=self.store.name,
             stopped=self._stopped or "store",
-            notes=self.store.notes(),
+            notes=self.store.notes() + self._notes,
         )
 
     @property
@@ -203,6 +210,9 @@ class Campaign:
         elif not unfinished:
             self._tell(trials)
             self._stopped = "budget"
+            done, budget = len(self._finished), self.config.budget
+            if done > budget:
+                self._say(f"the campaign has {done} evaluations already, more than the budget of {budget}")
         elif not self._waiting:
             self._waiting = True
             self._emit(notes=[f"waiting for {len(unfinished)} evaluations of other workers"])
@@ -214,7 +224,7 @@ class Campaign:
         limit = self.config.max_seconds
         if self._stopped is None and limit is not None and time.monotonic() - self._started >= limit:
             self._stopped = "time limit"
-            self._emit(notes=[f"stopped at the time limit of {limit:g} s after {len(self._finished)} evaluations"])
+            self._say(f"stopped at the time limit of {limit:g} s after {len(self._finished)} evaluations")
         return self._stopped is not None
 
     # --- what is known ----------------------------------------------------------------------------
@@ -251,11 +261,11 @@ class Campaign:
         budget = self.config.budget
         self._tell(trials)
         try:
-            proposals = self.strategy.ask(min(self.config.batch, budget - len(trials)))
+            proposals = self.strategy.ask(min(self.config.batch, ASK_AT_MOST, budget - len(trials)))
         except ExhaustedError as error:
             if all(trial.finished is not None for trial in trials):
                 self._stopped = "exhausted"
-                self._emit(notes=[f"stopped after {len(self._finished)} evaluations: {error}"])
+                self._say(f"stopped after {len(self._finished)} evaluations: {error}")
             return []
         stored = self.store.propose(self.space, proposals, budget=budget, seed=self.config.seed, worker=self.worker.id)
         if not stored and len(self.store.trials()) == len(trials):
@@ -288,7 +298,7 @@ class Campaign:
                     self._returned += 1
                 except Exception as error:
                     # One cell's exception is a failed evaluation; the others of its batch are begun afresh.
-                    evaluation, stream = Evaluation(None, seconds=time.monotonic() - began, failure=_say(error)), None
+                    evaluation, stream = Evaluation(None, seconds=time.monotonic() - began, failure=_words(error)), None
                     self._raised += 1
                     broken = error
                 done = self.store.finish(trial.number, evaluation, self.worker.id)
@@ -324,6 +334,11 @@ class Campaign:
             self._best = trial
         self._emit(trial)
 
+    def _say(self, sentence: str) -> None:
+        """Report why this run ends as it does, and keep it for the result; a later run has its own end."""
+        self._notes.append(sentence)
+        self._emit(notes=[sentence])
+
     def _emit(self, trial: Trial | None = None, notes: list[str] | None = None) -> None:
         if self._on_event is None:
             return
@@ -346,6 +361,16 @@ class Campaign:
         )
 
 
+def _refuse(options: Mapping[str, Any], settings: Collection[str], part: str) -> None:
+    """Raise a ConfigError where options repeat settings of the campaign."""
+    repeated = [repr(option) for option in options if option in settings]
+    if repeated:
+        are = "is a setting" if len(repeated) == 1 else "are settings"
+        raise ConfigError(
+            f"{part}_options: {', '.join(repeated)} {are} of the campaign, not for the options of the {part}"
+        )
+
+
 def _checked(evaluation: Evaluation) -> Evaluation:
     """The evaluation with plain numbers; one without a usable value becomes a failure."""
     value, failure = evaluation.value, evaluation.failure
@@ -360,7 +385,7 @@ def _checked(evaluation: Evaluation) -> Evaluation:
     )
 
 
-def _say(error: Exception) -> str:
+def _words(error: Exception) -> str:
     if isinstance(error, StopIteration):
         return "the evaluator ended before this cell's result"
     return f"{type(error).__name__}: {error}"

@@ -55,7 +55,7 @@ class SearchResult:
         name: its name there.
         stopped: why the run ended: "budget" (all done), "time limit", "interrupted" (Ctrl-C) or
             "exhausted" (nothing new in the space); "store" where it was read from a store.
-        notes: what the strategy had to say.
+        notes: what the strategy had to say, and why this run ended before or beyond its budget.
     """
 
     space: SearchSpace

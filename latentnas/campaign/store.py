@@ -20,7 +20,6 @@ Guarantees, on every storage:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,17 +29,15 @@ from ..optimization.base import Proposals
 from ..spaces import SearchSpace
 from .config import FREE, differences
 from .database import Database
+from .frozen import check_campaign, frozen_trials, is_proposal, read_trial, readable
 from .records import Trial
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.storages import BaseStorage
-    from optuna.trial import FrozenTrial
 
 MANY_COLUMNS = 24
 """In spaces with more columns than this, those with two values only (connections) are no parameters."""
-
-_STATES = {"WAITING": "waiting", "RUNNING": "running", "COMPLETE": "complete", "FAIL": "failed", "PRUNED": "failed"}
 
 
 class Store:
@@ -56,7 +53,8 @@ class Store:
         timeout: seconds to wait for another writer of an SQLite file.
 
     Raises:
-        StoreError: the storage cannot be used, or has no campaign of this name.
+        StoreError: the storage cannot be used, or has no campaign of this name; every method raises it, too,
+            where the storage cannot be used any longer or a record in it is damaged.
     """
 
     def __init__(self, url: str | Path | None, name: str, *, create: bool = False, timeout: float = 60.0) -> None:
@@ -83,7 +81,9 @@ class Store:
         from optuna.study import StudyDirection
 
         with self._database.transaction() if create else self._database.reading() as storage:
-            study = next((s for s in storage.get_all_studies() if s.study_name == self.name), None)
+            with readable(self._database.shown):
+                studies = storage.get_all_studies()
+            study = next((s for s in studies if s.study_name == self.name), None)
             if study is not None:
                 if "config" not in study.user_attrs and (not create or storage.get_n_trials(study._study_id)):
                     raise StoreError(f"{self.name!r} in {self._database.shown} is an Optuna study, but no campaign")
@@ -107,7 +107,7 @@ class Store:
         """
         database = Database(url)
         try:
-            with database.reading() as storage:
+            with database.reading() as storage, readable(database.shown):
                 return _campaigns(storage)
         finally:
             database.close()
@@ -120,7 +120,17 @@ class Store:
 
     def _attributes(self) -> dict[str, Any]:
         with self._database.reading() as storage:
-            return storage.get_study_user_attrs(self._study)
+            return self._checked(storage)
+
+    def _checked(self, storage: BaseStorage) -> dict[str, Any]:
+        with readable(f"the record of {self._title}"):
+            attributes = storage.get_study_user_attrs(self._study)
+        check_campaign(attributes, self._title)
+        return attributes
+
+    @property
+    def _title(self) -> str:
+        return f"the campaign {self.name!r} in {self._database.shown}"
 
     @property
     def config(self) -> dict[str, Any] | None:
@@ -161,14 +171,14 @@ class Store:
         """
         given = {**{k: v for k, v in config.items() if k not in ("store", "name")}}
         with self._database.transaction(self._study) as storage:
-            attributes = storage.get_study_user_attrs(self._study)
+            attributes = self._checked(storage)
             if "config" in attributes:
                 lines = differences(attributes["config"], given, FREE)
                 for part, own in parts.items():
                     lines += [f"{part}: {line}" for line in differences(attributes.get(part, {}), own)]
                 if lines:
                     raise StoreError(
-                        f"the campaign {self.name!r} in {self._database.shown} was started with other settings:\n"
+                        f"{self._title} was started with other settings:\n"
                         + "\n".join(f"  {line}" for line in lines)
                         + f"\nUse the stored settings (only {', '.join(FREE[:3])} may change), or another name."
                     )
@@ -196,12 +206,12 @@ class Store:
 
     def _trials(self, storage: BaseStorage) -> list[Trial]:
         trials = []
-        for frozen in storage.get_all_trials(self._study, deepcopy=False):
+        for frozen in frozen_trials(storage, self._study, self._title):
             trial = self._finished.get(frozen.number)
             if trial is None:
-                if "code" not in frozen.user_attrs:
+                if not is_proposal(frozen):
                     continue  # not a campaign's: somebody used the study with Optuna, too
-                trial = _trial(frozen)
+                trial = read_trial(frozen, self._title)
                 if trial.state in ("complete", "failed"):
                     self._finished[trial.number] = trial
             trials.append(trial)
@@ -307,7 +317,7 @@ class Store:
                 storage.set_trial_state_values(identifier, TrialState.COMPLETE, [evaluation.value])
             else:
                 storage.set_trial_state_values(identifier, TrialState.FAIL)
-            trial = _trial(storage.get_trial(identifier))
+            trial = read_trial(storage.get_trial(identifier), self._title)
         self._finished[number] = trial
         return trial
 
@@ -329,7 +339,7 @@ class Store:
             except UpdateFinishedTrialError:
                 return None
             storage.set_trial_state_values(identifier, TrialState.FAIL)
-            failed = _trial(storage.get_trial(identifier))
+            failed = read_trial(storage.get_trial(identifier), self._title)
         self._finished[trial.number] = failed
         return failed
 
@@ -358,40 +368,6 @@ class Store:
 
 def _campaigns(storage: BaseStorage) -> list[str]:
     return [study.study_name for study in storage.get_all_studies() if "config" in study.user_attrs]
-
-
-def _posix(time: datetime | None) -> float | None:
-    return None if time is None else time.timestamp()
-
-
-def _trial(frozen: FrozenTrial) -> Trial:
-    attributes = frozen.user_attrs
-    latent, state = attributes.get("latent"), _STATES[frozen.state.name]
-    failure = attributes.get("failure")
-    if state == "failed" and failure is None:
-        failure = "ended outside the campaign"
-    return Trial(
-        number=frozen.number,
-        state=state,
-        code=tuple(attributes["code"]),
-        key=attributes["key"],
-        text=attributes["text"],
-        value=frozen.value if state == "complete" else None,
-        metrics=attributes.get("metrics", {}),
-        source=attributes["source"],
-        batch=attributes["batch"],
-        seed=attributes["seed"],
-        latent=None if latent is None else tuple(latent),
-        acquisition=attributes.get("acquisition"),
-        mean=attributes.get("mean"),
-        std=attributes.get("std"),
-        worker=attributes.get("worker"),
-        attempts=attributes.get("attempts", 0),
-        started=None if state == "waiting" else _posix(frozen.datetime_start),
-        finished=_posix(frozen.datetime_complete),
-        seconds=attributes.get("seconds"),
-        failure=failure,
-    )
 
 
 def _parameters(

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+
 from . import doctor, latents, reports, search, spaces
-from .app import app
+from .app import INTERRUPTED, app
 
 
 def main() -> None:
     """Run the command line; the console script's entry."""
-    app(prog_name="latentnas")
+    try:
+        app(prog_name="latentnas")
+    except KeyboardInterrupt:  # outside any command: while typer sets it up, or while the output is flushed
+        print("stopped", file=sys.stderr)
+        sys.exit(INTERRUPTED)
 
 
 __all__ = ["app", "doctor", "latents", "main", "reports", "search", "spaces"]

@@ -10,6 +10,9 @@ from typer.core import TyperGroup
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 
+UsageError: Any = typer.BadParameter.__base__
+"""What typer raises for wrong words on the command line; it exports this subclass only."""
+
 
 def one_line(error: Exception) -> str:
     """An error's message on one line; the lines of a list are separated by semicolons."""
@@ -30,11 +33,22 @@ class ErrorGroup(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         return sorted(super().list_commands(ctx), key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
 
+    def make_context(self, info_name: str | None, args: list[str], *others: Any, **extra: Any) -> Any:
+        asked = bool(args)
+        try:
+            return super().make_context(info_name, args, *others, **extra)
+        except UsageError as error:
+            if not asked:
+                raise  # shows the help
+            raise _usage(error) from error
+
     def invoke(self, ctx: Any) -> Any:
         from ..errors import LatentNASError
 
         try:
             return super().invoke(ctx)
+        except UsageError as error:
+            raise _usage(error) from error
         except LatentNASError as error:
             if ctx.params.get("debug"):
                 raise
@@ -45,6 +59,13 @@ class ErrorGroup(TyperGroup):
                 raise
             typer.echo("stopped", err=True)
             raise typer.Exit(INTERRUPTED) from None
+
+
+def _usage(error: Any) -> typer.Exit:
+    where = error.ctx.command_path if error.ctx is not None else "latentnas"
+    message = one_line(ValueError(error.format_message())).rstrip(".")
+    typer.echo(f"error: {message}; see: {where} --help", err=True)
+    return typer.Exit(2)
 
 
 app = typer.Typer(

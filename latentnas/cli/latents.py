@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,9 @@ from .spaces import count
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+POOR = 0.5
+"""Below this reconstruction accuracy, pretraining ends with a warning."""
 
 Latent = Annotated[str, typer.Option(metavar="NAME|FOLDER", help="A shipped latent space, or a folder of one.")]
 
@@ -41,11 +45,21 @@ def pretrain(
     lr: Annotated[float | None, typer.Option(help="The largest learning rate.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights, cells and batches.")] = 0,
     device: Annotated[str | None, typer.Option(help="PyTorch device; by default the GPU where there is one.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished latent space in FOLDER.")] = False,
 ) -> None:
     """Train a latent space on cells of SPACE and save it in FOLDER; an interrupted run goes on."""
+    from ..errors import ConfigError, WeightsError
     from ..latent import LatentSpace
+    from ..latent.fit import CHECKPOINT, ENUMERATED
+    from ..spaces import get_space
 
     checkpoint = out / "checkpoint"
+    finished = any(os.path.exists(out / name) for name in ("config.json", "model.safetensors"))
+    if finished and not overwrite and not os.path.exists(checkpoint / CHECKPOINT):
+        raise ConfigError(f"{out} holds a finished latent space; choose another folder or give --overwrite")
+    enumerated = get_space(space).size <= ENUMERATED
+    if enumerated and cells is not None:
+        raise ConfigError(f"--cells {cells}: {space} is small and is trained on all its cells; leave --cells out")
     given = {
         "encoder": encoder, "latent_dim": latent_dim, "hidden": hidden, "epochs": epochs, "batch_size": batch_size,
         "lr": lr, "device": device, "num_cells": cells,
@@ -58,7 +72,10 @@ def pretrain(
     except KeyboardInterrupt:
         typer.echo("stopped; to go on from the last finished epoch, run the same command", err=True)
         raise typer.Exit(INTERRUPTED) from None
-    model.save(out)
+    try:
+        model.save(out)
+    except WeightsError as error:
+        raise WeightsError(f"{error}; the trained weights stay in {checkpoint}, run the same command again") from error
     shutil.rmtree(checkpoint)
     metrics = model.info["metrics"]
     checked = "held-out cells" if metrics["validation"] == "held out" else "a sample of the training cells"
@@ -71,6 +88,10 @@ def pretrain(
             ("try it", f"latentnas decode --latent {out} --sample 5"),
         ]
     )
+    if metrics["reconstruction_accuracy"] < POOR:
+        share = f"{100 * metrics['reconstruction_accuracy']:.2f}%"
+        more = "" if enumerated else " or on more cells (--cells)"
+        typer.echo(f"warning: only {share} come back; train longer (--epochs){more}", err=True)
 
 
 @app.command("encode")
@@ -85,22 +106,31 @@ def encode(
     ] = None,
 ) -> None:
     """Turn cells into latents: a CSV table with the columns cell, z0, z1, ..."""
-    from ..errors import ConfigError
+    from ..errors import ConfigError, LatentNASError, ParseError
     from ..latent import LatentSpace
 
-    texts = list(cells or [])
+    texts = [("", text) for text in cells or []]
     if input is not None:
-        texts += [line for line in map(str.strip, _read(input).splitlines()) if line]
+        lines = enumerate(map(str.strip, _read(input).splitlines()), start=1)
+        texts += [(f"{input}, line {number}: ", line) for number, line in lines if line]
     if not texts:
         raise ConfigError("no cell given: name cells, or a file with --input (- for standard input)")
     model = LatentSpace.load(latent)
-    codes = model.space.parse(texts)
+    try:
+        codes = model.space.parse([text for _, text in texts])
+    except LatentNASError:
+        for where, text in texts:
+            try:
+                model.space.parse(text)
+            except LatentNASError as error:
+                raise ParseError(f"{where}{error}") from None
+        raise
     rows = model.encode(codes).tolist()
     head = ["cell", *(f"z{k}" for k in range(model.latent_dim))]
-    lines = (
+    table = (
         [text, *(f"{value:.9g}" for value in row)] for text, row in zip(model.space.format(codes), rows, strict=True)
     )
-    _write_csv(head, lines, output)
+    _write_csv(head, table, output)
 
 
 @app.command("decode")
@@ -110,7 +140,7 @@ def decode(
         Path | None, typer.Option(metavar="FILE", help="A CSV table of latents as encode writes it; - for stdin.")
     ] = None,
     sample: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Decode N latents drawn from the prior.")
+        int | None, typer.Option(min=1, max=1_000_000, metavar="N", help="Decode N latents drawn from the prior.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of --sample.")] = 0,
     output: Annotated[
@@ -150,7 +180,12 @@ def read_latents(text: str, dim: int, origin: str) -> Tensor:
 
     from ..errors import DataFileError
 
-    lines = [row for row in csv.reader(io.StringIO(text)) if row]
+    reader = csv.reader(io.StringIO(text))
+    lines: list[list[str]] = []
+    try:
+        lines.extend(row for row in reader if row)
+    except csv.Error as error:
+        raise DataFileError(f"{origin}, row {len(lines) + 1}: {error}") from None
     if not lines:
         raise DataFileError(f"{origin}: the table of latents is empty")
     wanted = [f"z{k}" for k in range(dim)]
@@ -160,6 +195,8 @@ def read_latents(text: str, dim: int, origin: str) -> Tensor:
         if missing:
             raise DataFileError(f"{origin}: no column {missing[0]}; this latent space needs z0 to z{dim - 1}")
         columns, start = [lines[0].index(name) for name in wanted], 1
+        if len(lines) == 1:
+            raise DataFileError(f"no latents in {origin}: the table has a head and no rows")
     rows = []
     for number, line in enumerate(lines[start:], start=start + 1):
         if len(line) != len(lines[0]) or (start == 0 and len(line) != dim):
@@ -183,10 +220,10 @@ def _is_number(text: str) -> bool:
 def _read(path: Path) -> str:
     from ..errors import DataFileError
 
-    if str(path) == "-":
-        return sys.stdin.read()
     try:
-        return path.read_text(encoding="utf-8")
+        if str(path) == "-":
+            return sys.stdin.read().removeprefix("\ufeff")
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataFileError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
 

@@ -65,12 +65,14 @@ def search(
         Path | None, typer.Option(metavar="FILE", help="Settings as YAML; options on the command line win.")
     ] = None,
     report: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where to write the report (default: runs/NAME-report).")
+        str | None, typer.Option(metavar="FOLDER", help="Where to write the report (default: runs/NAME-report).")
     ] = None,
     no_report: Annotated[bool, typer.Option("--no-report", help="Write no report.")] = False,
 ) -> None:
     """Search a space; run the same command again to go on where it stopped."""
     from ..campaign import Campaign, CampaignConfig
+    from ..errors import ConfigError, LatentNASError
+    from ..latent.storage import why_not_writable
     from ..report.gather import shown_url
     from .live import SearchView
 
@@ -78,33 +80,78 @@ def search(
         "space": space, "strategy": strategy, "evaluator": evaluator, "budget": budget, "batch": batch,
         "initial": initial, "seed": seed, "latent": latent, "store": store, "name": name, "max_seconds": time_limit,
     }  # fmt: skip
-    settings = {**DEFAULTS, **(read_settings(config) if config else {})}
-    settings |= {key: value for key, value in given.items() if value is not None}
+    chosen: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     for key, pairs in (("evaluator_options", evaluator_option), ("strategy_options", strategy_option)):
         if pairs:
-            settings[key] = {**(settings.get(key) or {}), **parse_options(pairs, f"--{key[:-1].replace('_', '-')}")}
+            chosen[key] = parse_options(pairs, f"--{key[:-1].replace('_', '-')}")
+    settings = merge({**DEFAULTS, **(read_settings(config) if config else {})}, chosen)
     checked = CampaignConfig.of(settings, origin=str(config) if config else "")
+    if report is not None and not report.strip():
+        raise ConfigError("--report needs a folder, got an empty text")
+    folder = Path(report) if report is not None else report_folder(checked.title)
+    if not no_report and (reason := why_not_writable(folder)) is not None:
+        raise ConfigError(f"the report cannot be written into {folder}: {reason}; choose another --report")
     title = f"{checked.space}: {checked.strategy}, {checked.evaluator}, seed {checked.seed}"
     where = "memory" if checked.store is None else shown_url(checked.store)
     view = SearchView(f"{title}; campaign {checked.title} in {where}")
     campaign = Campaign(checked, on_event=view)
     before = sum(trial.finished is not None for trial in campaign.store.trials())
     if before:
-        verb = "going on after" if before < checked.budget else "nothing left to evaluate:"
-        typer.echo(f"{verb} {before:,} of {checked.budget:,} evaluations")
+        typer.echo(standing(before, checked.budget))
     with view:
         result = campaign.run()
     typer.echo()
     _summary(result)
     if result.stopped == "interrupted":
-        typer.echo(f"to go on:   {resume_command(settings, report, no_report)}")
+        _how_to_go_on(checked.store, resume_command(chosen if config else settings, report, no_report, config))
         raise typer.Exit(INTERRUPTED)
     if not no_report:
         from ..report import write_report
 
-        typer.echo(f"report:     {write_report(result, report or report_folder(result.name))}")
+        try:
+            typer.echo(f"report:     {write_report(result, folder)}")
+        except (LatentNASError, OSError) as error:
+            if checked.store is None:
+                raise ConfigError(f"no report: {error}; the results were kept in memory only") from error
+            again = ["latentnas", "report", "--store", where, "--name", checked.title, "--out", "FOLDER"]
+            raise ConfigError(f"no report: {error}; the campaign is safe, try: {shlex.join(again)}") from error
     if result.best is None:
         raise typer.Exit(1)
+
+
+def merge(settings: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
+    """``settings`` with those of the command line; options are merged one by one.
+
+    Options that are no mapping are left as they are, for CampaignConfig to report.
+    """
+    merged = {**settings}
+    for key, value in chosen.items():
+        known = settings.get(key)
+        if not isinstance(value, dict) or known is None:
+            merged[key] = value
+        elif isinstance(known, dict):
+            merged[key] = {**known, **value}
+    return merged
+
+
+def standing(before: int, budget: int) -> str:
+    """What an earlier run left to do, for a campaign that has evaluations already."""
+    if before < budget:
+        return f"going on after {before:,} of {budget:,} evaluations"
+    if before == budget:
+        return f"nothing left to evaluate: {before:,} of {budget:,} evaluations"
+    return f"nothing left to evaluate: has {before:,} evaluations already, more than the budget of {budget:,}"
+
+
+def _how_to_go_on(store: str | None, command: str) -> None:
+    from ..report.gather import shown_url
+
+    if store is None:
+        typer.echo("the results were kept in memory only; with a --store, a search can go on")
+        return
+    typer.echo(f"to go on:   {command}")
+    if shown_url(store) != store:
+        typer.echo("            (put the password of the store back in the place of ***)")
 
 
 def _summary(result: SearchResult) -> None:
@@ -173,17 +220,31 @@ def read_settings(path: Path) -> dict[str, Any]:
     return settings
 
 
-def resume_command(settings: dict[str, Any], report: Path | None = None, no_report: bool = False) -> str:
-    """The command that goes on with a campaign of these settings."""
+def resume_command(
+    settings: dict[str, Any], report: str | None = None, no_report: bool = False, config: Path | None = None
+) -> str:
+    """The command that goes on with a campaign; passwords in it are hidden.
+
+    Args:
+        settings: by name; with ``config`` those of the command line alone.
+        report, no_report: as given.
+        config: the file that the other settings come from.
+    """
+    from ..report.gather import shown_url
+
     words = ["latentnas", "search"]
+    defaults: dict[str, Any] = DEFAULTS
+    if config is not None:
+        words += ["--config", str(config)]
+        defaults = {}  # the file may say otherwise
     for key, value in settings.items():
         if key in ("evaluator_options", "strategy_options"):
             for option, chosen in (value or {}).items():
                 words += [f"--{key[:-1].replace('_', '-')}", f"{option}={_plain(chosen)}"]
-        elif key in _OPTIONS and value is not None and value != DEFAULTS.get(key):
-            words += [_OPTIONS[key], str(value)]
+        elif key in _OPTIONS and value is not None and value != defaults.get(key):
+            words += [_OPTIONS[key], shown_url(str(value)) if key == "store" else str(value)]
     if report is not None:
-        words += ["--report", str(report)]
+        words += ["--report", report]
     return shlex.join(words + ["--no-report"] * no_report)
 
 

@@ -82,7 +82,8 @@ def load_npz(path: str | Path) -> ImageData:
 
     - ``x_train`` and ``x_valid``: [n, height, width] (grey) or [n, channels, height, width], of the
       same image size; uint8 in 0..255, or finite floats in any range.
-    - ``y_train`` and ``y_valid``: [n] integers, classes counted from 0.
+    - ``y_train`` and ``y_valid``: [n] integers, classes counted from 0; at least two classes, and in
+      ``y_valid`` none that ``y_train`` lacks.
 
     Raises:
         DataFileError: the file is missing or damaged, or an array is missing or wrong; says which.
@@ -118,6 +119,13 @@ def load_npz(path: str | Path) -> ImageData:
         )
     if len(x_train) < 2:
         raise DataFileError(f"{path}: x_train has {len(x_train)} image, training needs at least 2")
+    trained = set(y_train.tolist())
+    if len(trained) < 2:
+        raise DataFileError(f"{path}: y_train has one class only, {min(trained)}; training needs at least 2")
+    unknown = sorted(set(y_valid.tolist()) - trained)
+    if unknown:
+        shown = ", ".join(map(str, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
+        raise DataFileError(f"{path}: y_valid has labels that y_train lacks ({shown}); they can never be predicted")
     return make_image_data(path.name, x_train, y_train, x_valid, y_valid)
 
 

@@ -46,12 +46,13 @@ class TrainingEvaluator(Evaluator):
         data: ``"digits"``, or the path of a .npz file, see :func:`latentnas.evaluation.data.load_npz`.
         channels: channels of the network's first stage.
         cells: cells in each stage.
-        stages: number of stages, with a reduction between two.
+        stages: number of stages, with a reduction between two; each halves height and width, so that
+            ``2**(stages-1)`` must not exceed the smaller of them.
         epochs: passes over the training images.
         batch_size: images a step, at least 2; an incomplete last batch is left out.
         learning_rate: the largest, at the start of the cosine.
         weight_decay: L2 penalty.
-        time_limit: seconds that one evaluation may take, checked at every step; None for no limit.
+        time_limit: seconds that one evaluation may take, above 0, checked at every step; None for no limit.
         device: a PyTorch device; None for the GPU where there is one, else the CPU.
         seed: seed of initial weights and batches.
 
@@ -98,6 +99,13 @@ class TrainingEvaluator(Evaluator):
         self.time_limit, self.seed = time_limit, seed
         self.device = resolve_device(device)
         self.data = load_image_data(data)
+        _, height, width = self.data.image_shape
+        largest = min(height, width).bit_length()
+        if stages > largest:
+            raise ConfigError(
+                f"train: stages must be in 1..{largest} for images of {height} x {width}, as every further stage "
+                f"halves them, got {stages}"
+            )
 
     def config(self) -> dict[str, object]:
         return {
@@ -279,7 +287,7 @@ def _check_settings(
         wrong.append(f"learning_rate must be a number above 0, got {learning_rate!r}")
     if not number(weight_decay, 0):
         wrong.append(f"weight_decay must be a number of at least 0, got {weight_decay!r}")
-    if not (time_limit is None or number(time_limit, 0)):
-        wrong.append(f"time_limit must be seconds (at least 0) or None, got {time_limit!r}")
+    if time_limit is not None and (time_limit == 0 or not number(time_limit, 0)):
+        wrong.append(f"time_limit must be seconds (above 0) or None, got {time_limit!r}")
     if wrong:
         raise ConfigError("train: " + "; ".join(wrong))

@@ -24,10 +24,15 @@ from ..seeding import as_generator, derive_seed
 from ..spaces import SearchSpace, get_space
 from .quality import reconstruction_accuracy
 from .space import LatentSpace
-from .storage import load_state, read_tensors, write_tensors
+from .storage import load_state, read_tensors, why_not_writable, write_tensors
 
 ENUMERATED = 100_000
 """Spaces with at most this many codes are trained on all of them."""
+
+MOST = 10_000_000
+"""Largest number of cells that a fit takes, so that a slip of the finger does not fill the memory."""
+
+CHECKPOINT = "checkpoint.safetensors"
 
 LARGE = 256
 """Models with smaller vertex states train on one CPU thread (no effect on a GPU)."""
@@ -68,6 +73,8 @@ class FitConfig:
         for name in ("epochs", "batch_size", "num_cells", "num_validation"):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
                 faults.append(f"{name} must be a positive integer, got {getattr(self, name)!r}")
+            elif name != "epochs" and getattr(self, name) > MOST:
+                faults.append(f"{name} must be at most {MOST:,}, got {getattr(self, name):,}")
         for name in ("lr", "clip"):
             if not isinstance(getattr(self, name), int | float) or not 0 < getattr(self, name) < math.inf:
                 faults.append(f"{name} must be a number above 0, got {getattr(self, name)!r}")
@@ -99,8 +106,10 @@ def fit_latent_space(
     threads = 1 if model_config.hidden < LARGE else torch.get_num_threads()
     folder = None if checkpoint is None else Path(checkpoint)
     if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        trainer.resume(folder / "checkpoint.safetensors")
+        reason = why_not_writable(folder)
+        if reason is not None:
+            raise WeightsError(f"cannot keep checkpoints in {folder}: {reason}")
+        trainer.resume(folder / CHECKPOINT)
     with Progress(fit_config.epochs, f"fit {space.name}", unit="epoch", enabled=progress) as bar:
         if trainer.epoch:
             bar.start_at(trainer.epoch)
@@ -112,7 +121,7 @@ def fit_latent_space(
                 loss=record["loss"], valid_loss=record["valid_loss"], reconstruction=record["reconstruction_accuracy"]
             )
             if folder is not None:
-                trainer.save(folder / "checkpoint.safetensors")
+                trainer.save(folder / CHECKPOINT)
         if trainer.stalled:
             bar.note(f"stopped early: no lower validation loss for {fit_config.patience} epochs")
     return trainer.result()
@@ -268,7 +277,12 @@ class _Trainer:
             "best_loss": self.best_loss,
             "history": self.history,
         }
-        write_tensors(path, tensors, {"identity": json.dumps(self._identity()), "progress": json.dumps(progress)})
+        metadata = {"identity": json.dumps(self._identity()), "progress": json.dumps(progress)}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_tensors(path, tensors, metadata)
+        except OSError as error:
+            raise WeightsError(f"cannot write the checkpoint {path}: {error.strerror or error}") from error
 
     def resume(self, path: Path) -> None:
         """Go on from a checkpoint where there is one.
@@ -278,6 +292,17 @@ class _Trainer:
         """
         if not path.exists():
             return
+        try:
+            differences = self._restore(path)
+        except WeightsError as error:
+            raise WeightsError(f"{error}; delete {path} to start afresh") from None
+        if differences:
+            raise WeightsError(
+                f"{path} belongs to a fit with other settings ({differences}); use another folder, or the same settings"
+            )
+
+    def _restore(self, path: Path) -> str:
+        """Take over a checkpoint's state, unless it is another fit's: returns how that one differs."""
         from safetensors import safe_open
 
         tensors = read_tensors(path)
@@ -291,15 +316,13 @@ class _Trainer:
             raise WeightsError(f"{path} is no checkpoint of LatentSpace.fit") from None
         ours = json.loads(json.dumps(self._identity()))
         if identity != ours:
-            differences = _differences(identity, ours)
-            raise WeightsError(
-                f"{path} belongs to a fit with other settings ({differences}); use another folder, or the same settings"
-            )
+            return _differences(identity, ours)
         load_state(self.model, tensors, "best.", path)
         self.best = self._snapshot()
         load_state(self.model, tensors, "model.", path)
         self._load_optimizer(tensors, path)
         self.epoch, self.best_epoch, self.best_loss, self.history = epoch, best_epoch, best_loss, history
+        return ""
 
     def _load_optimizer(self, tensors: dict[str, Tensor], path: Path) -> None:
         shapes = [parameter.shape for group in self.optimizer.param_groups for parameter in group["params"]]

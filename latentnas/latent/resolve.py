@@ -25,6 +25,8 @@ def resolve_latent(space: SearchSpace, latent: LatentSpace | str | Path | None) 
                 f"(latentnas pretrain {space.name} --out FOLDER) and give its folder as latent"
             )
         latent = names[0]
+    if not isinstance(latent, LatentSpace | str | Path):
+        raise ConfigError(f"latent must be a LatentSpace, a folder or a shipped name, got {latent!r}")
     loaded = latent if isinstance(latent, LatentSpace) else LatentSpace.load(latent, space=space, device="cpu")
     if loaded.space.name != space.name:
         raise ConfigError(f"the latent space belongs to {loaded.space.name!r}, the search to {space.name!r}")

@@ -202,7 +202,7 @@ class LatentSpace:
 
         Raises:
             ConfigError: an unknown option or a value out of range; every fault is listed.
-            WeightsError: the checkpoint is damaged or belongs to other settings.
+            WeightsError: the checkpoint is damaged, belongs to other settings or cannot be written.
         """
         from .fit import fit_latent_space
 
@@ -218,7 +218,11 @@ class LatentSpace:
         )
 
     def save(self, folder: str | Path) -> Path:
-        """Write ``model.safetensors`` and ``config.json`` into ``folder``; returns the folder."""
+        """Write ``model.safetensors`` and ``config.json`` into ``folder``; returns the folder.
+
+        Raises:
+            WeightsError: the folder cannot be made or written.
+        """
         from .storage import save_latent_space
 
         saved = save_latent_space(self, folder)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,9 +31,12 @@ def list_latent_spaces() -> list[str]:
 
 
 def save_latent_space(latent: LatentSpace, folder: str | Path) -> Path:
-    """Write ``latent`` into ``folder`` (made if need be); each file appears whole or not at all."""
+    """Write ``latent`` into ``folder`` (made if need be); each file appears whole or not at all.
+
+    Raises:
+        WeightsError: the folder cannot be made or written.
+    """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     tensors = {f"model.{name}": tensor for name, tensor in latent.model.state_dict().items()}
     tensors |= {f"latents.{name}": getattr(latent, name) for name in STATISTICS}
     config = {
@@ -41,9 +46,33 @@ def save_latent_space(latent: LatentSpace, folder: str | Path) -> Path:
         "model": latent.model.config.to_dict(),
         **latent.info,
     }
-    write_tensors(folder / "model.safetensors", tensors)
-    write_atomically(folder / "config.json", (json.dumps(config, indent=2) + "\n").encode())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_tensors(folder / "model.safetensors", tensors)
+        write_atomically(folder / "config.json", (json.dumps(config, indent=2) + "\n").encode())
+    except OSError as error:
+        raise WeightsError(f"cannot save the latent space in {folder}: {_reason(folder, error)}") from error
     return folder
+
+
+def why_not_writable(folder: Path) -> str | None:
+    """Why no file can be written into ``folder``, None where one can; leaves nothing behind."""
+    missing = [path for path in (folder, *folder.parents) if not os.path.exists(path)]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return None
+    except OSError as error:
+        return _reason(folder, error)
+    finally:
+        for path in missing:
+            with suppress(OSError):  # was not made, or somebody else uses it by now
+                path.rmdir()
+
+
+def _reason(folder: Path, error: OSError) -> str:
+    file = next((path for path in (folder, *folder.parents) if os.path.exists(path) and not path.is_dir()), None)
+    return f"{file} is a file, not a folder" if file else str(error.strerror or error)
 
 
 def load_latent_space(name: str | Path, *, space: SearchSpace | None, device: torch.device | str | None) -> LatentSpace:

@@ -15,6 +15,8 @@ from .embedding import operation_embedding
 
 ENCODERS = ("dvae",)
 READOUTS = ("all", "ends")
+WIDEST = 8192
+"""Largest size of a layer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +65,13 @@ class VAEConfig:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 faults.append(f"{name} must be a positive integer, got {value!r}")
+            elif value > WIDEST:
+                faults.append(f"{name} must be at most {WIDEST}, got {value}")
         dim = self.op_embedding
         if dim is not None and (not isinstance(dim, int) or isinstance(dim, bool) or dim < 1):
             faults.append(f"op_embedding must be a positive integer or None (one-hot), got {self.op_embedding!r}")
+        elif dim is not None and dim > WIDEST:
+            faults.append(f"op_embedding must be at most {WIDEST}, got {dim}")
         for name in ("bidirectional", "latent_input"):
             if not isinstance(getattr(self, name), bool):
                 faults.append(f"{name} must be true or false, got {getattr(self, name)!r}")

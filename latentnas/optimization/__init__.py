@@ -62,10 +62,7 @@ def get_strategy(
         raise ConfigError(f"{name}: takes no latent space, got {latent!r}")
     given = {"initial": initial, "latent": latent}
     options |= {key: value for key, value in given.items() if key in takes and value is not None}
-    try:
-        return build(space, seed=seed, **options)
-    except TypeError as error:
-        raise ConfigError(f"{name}: {error}") from error
+    return build(space, seed=seed, **options)
 
 
 __all__ = [

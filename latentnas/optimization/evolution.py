@@ -21,9 +21,12 @@ class RegularizedEvolution(Strategy):
 
     Args:
         space: the search space or its name.
-        population_size: number of random cells at the start, and of cells that may be parents.
-        tournament_size: number of cells drawn, without replacement, to pick a parent from.
+        population_size: number of random cells at the start, and of cells that may be parents; at least 1.
+        tournament_size: number of cells drawn, without replacement, to pick a parent from; 1..population_size.
         seed: seed of every random choice.
+
+    Raises:
+        ConfigError: a size is no integer, or out of its range.
     """
 
     name = "evolution"
@@ -31,7 +34,10 @@ class RegularizedEvolution(Strategy):
     def __init__(
         self, space: str | SearchSpace, *, population_size: int = 50, tournament_size: int = 10, seed: int = 0
     ) -> None:
-        if not 1 <= tournament_size <= population_size:
+        for option, size in (("population_size", population_size), ("tournament_size", tournament_size)):
+            if type(size) is not int or size < 1:
+                raise ConfigError(f"evolution: {option} must be an integer of at least 1, got {size!r}")
+        if tournament_size > population_size:
             raise ConfigError(
                 f"evolution: tournament_size must be in 1..population_size={population_size}, got {tournament_size}"
             )

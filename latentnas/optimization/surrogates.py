@@ -107,7 +107,7 @@ def check_surrogate_options(name: str, target: str, exact_limit: int, num_induci
         ConfigError: naming every fault.
     """
     faults = []
-    if target not in TARGETS:
+    if not isinstance(target, str) or target not in TARGETS:
         faults.append(f"target must be one of {', '.join(sorted(TARGETS))}, got {target!r}")
     for option, value in (("exact_limit", exact_limit), ("num_inducing", num_inducing)):
         if not isinstance(value, int) or value < 1:

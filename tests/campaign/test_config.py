@@ -85,3 +85,11 @@ def test_differences_name_both_values_and_leave_out_what_may_change() -> None:
         "strategy_options.population_size: stored 50, given not set",
         "strategy_options.tournament_size: stored not set, given 2",
     ]
+
+
+def test_seeds_have_a_largest() -> None:
+    settings = {"space": "nasbench201", "budget": 1}
+    assert CampaignConfig.of({**settings, "seed": 2**63 - 1}).seed == 2**63 - 1
+    for seed in (2**63, -1, True):
+        with pytest.raises(ConfigError, match=f"seed: .*got {seed}"):
+            CampaignConfig.of({**settings, "seed": seed})

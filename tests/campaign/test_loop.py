@@ -199,6 +199,7 @@ def test_ctrl_c_keeps_what_was_finished_and_the_next_run_goes_on(tmp_path: Path)
     result = campaign(store, evaluator=WeightedSum(before), on_event=events.append).run()
     assert (result.stopped, len(result.completed)) == ("interrupted", 12)
     assert events[-1].notes == ["interrupted after 12 of 18; run the same command again to go on"]
+    assert result.notes == events[-1].notes
     assert [(t.state, t.worker, t.attempts) for t in result.trials[12:]] == [("waiting", None, 0)] * 3
     resumed = campaign(store).run()
     assert essence(resumed.trials) == essence(campaign().run().trials)
@@ -209,6 +210,7 @@ def test_time_limit(tmp_path: Path) -> None:
     started = time.monotonic()
     result = campaign(tmp_path / "store.db", evaluator=WeightedSum(delay=0.05), max_seconds=0.4, budget=1000).run()
     assert result.stopped == "time limit"
+    assert result.notes == [f"stopped at the time limit of 0.4 s after {len(result.completed)} evaluations"]
     assert 0 < len(result.completed) <= 8
     assert time.monotonic() - started < 5
     assert all(t.worker is None for t in result.trials if t.state == "waiting")
@@ -221,8 +223,11 @@ def test_the_budget_may_grow_and_shrink(tmp_path: Path) -> None:
     assert essence(grown.trials) == essence(campaign(budget=20).run().trials)
     config = Store(store, "test").config
     assert config is not None and config["budget"] == 20
+    assert grown.notes == []
     evaluator = WeightedSum()
-    assert len(campaign(store, budget=5, evaluator=evaluator).run().trials) == 20
+    shrunk = campaign(store, budget=5, evaluator=evaluator).run()
+    assert (len(shrunk.trials), shrunk.stopped) == (20, "budget")
+    assert shrunk.notes == ["the campaign has 20 evaluations already, more than the budget of 5"]
     assert evaluator.evaluated == []
 
 
@@ -247,6 +252,7 @@ def test_an_exhausted_space_ends_the_campaign() -> None:
     result = running.run()
     assert (result.stopped, len(result.completed)) == ("exhausted", 10)
     assert events[-1].notes == ["stopped after 10 evaluations: all 10 are known"]
+    assert result.notes == events[-1].notes
 
 
 def test_a_strategy_that_repeats_itself_is_stopped() -> None:
@@ -354,3 +360,48 @@ def test_every_run_leaves_its_provenance(tmp_path: Path) -> None:
     runs = Store(tmp_path / "store.db", "test").runs()
     assert len(runs) == 2
     assert runs[0]["torch"] == torch.__version__ and runs[0]["seed"] == "0"
+
+
+def test_a_large_batch_is_asked_for_and_stored_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    ask = RandomSearch.ask
+
+    def record(self: RandomSearch, n: int = 1) -> Proposals:
+        asked.append(n)
+        return ask(self, n)
+
+    monkeypatch.setattr(RandomSearch, "ask", record)
+    result = campaign(strategy="random", budget=230, batch=1000).run()
+    assert asked == [100, 100, 30]
+    assert (result.stopped, len(result.completed)) == ("budget", 230)
+    asked.clear()
+    campaign(strategy="random", budget=150, batch=99).run()
+    assert asked == [99, 51], "smaller batches are asked for as they are"
+
+
+def test_the_time_limit_holds_in_a_large_batch(tmp_path: Path) -> None:
+    result = campaign(
+        tmp_path / "store.db",
+        strategy="random",
+        evaluator=WeightedSum(delay=0.02),
+        budget=9000,
+        batch=9000,
+        max_seconds=1,
+    ).run()
+    assert result.stopped == "time limit"
+    assert len(result.trials) <= 100
+
+
+@pytest.mark.parametrize("option", ["seed", "initial", "latent", "name", "space"])
+def test_options_of_the_strategy_do_not_repeat_settings(option: str) -> None:
+    with pytest.raises(ConfigError, match=f"strategy_options: '{option}' is a setting of the campaign"):
+        campaign(strategy="random", strategy_options={option: 3})
+
+
+def test_options_of_the_evaluator_do_not_repeat_settings() -> None:
+    settings = {"space": "nasbench201", "strategy": "random", "evaluator": "train", "budget": 1}
+    with pytest.raises(ConfigError, match="evaluator_options: 'name', 'space' are settings of the campaign"):
+        Campaign(CampaignConfig.of({**settings, "evaluator_options": {"name": "x", "space": "y"}}))
+    own_seed = Campaign(CampaignConfig.of({**settings, "evaluator_options": {"seed": 5}}))
+    assert own_seed.evaluator.config()["seed"] == 5, "a training's seed is the evaluator's own"
+    own_seed.close()

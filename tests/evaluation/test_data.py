@@ -97,6 +97,12 @@ NAN[7, 0, 0, 0] = np.nan
         ({"y_train": np.zeros(19, dtype=int)}, r"y_train must have shape \[20\], one label an image, got \[19\]"),
         ({"y_train": np.zeros(20)}, "y_train must hold integers, got float64"),
         ({"y_train": np.full(20, -1)}, r"y_train must be in 0\.\.9999, got -1\.\.-1"),
+        ({"y_train": np.full(20, 3)}, "y_train has one class only, 3; training needs at least 2"),
+        (
+            {"y_train": np.arange(20) % 2, "y_valid": np.arange(8)},
+            r"labels that y_train lacks \(2, 3, 4, 5, 6, \.\.\.\)",
+        ),
+        ({"y_train": np.arange(20) % 2, "y_valid": np.full(8, 7)}, r"labels that y_train lacks \(7\); they can never"),
         ({"y_train": np.array([{}] * 20, dtype=object)}, "cannot be read as .npz"),
     ],
 )

@@ -156,9 +156,9 @@ def test_other_errors_are_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_time_limit() -> None:
-    result = train(GOOD, time_limit=0, epochs=7)
+    result = train(GOOD, time_limit=1e-9, epochs=7)
     assert result.value is None
-    assert result.failure == "the time limit of 0 s was passed after 0 of 7 epochs"
+    assert result.failure == "the time limit of 1e-09 s was passed after 0 of 7 epochs"
 
 
 def test_time_limit_in_the_middle() -> None:
@@ -205,10 +205,29 @@ def test_all_wrong_settings_are_named_at_once() -> None:
         "batch_size must be an integer of at least 2, got 1",
         "learning_rate must be a number above 0, got nan",
         "weight_decay must be a number of at least 0, got -1",
-        "time_limit must be seconds (at least 0) or None, got -3",
+        "time_limit must be seconds (above 0) or None, got -3",
         "seed must be an integer of at least 0, got True",
     ):
         assert part in str(error.value)
+
+
+@pytest.mark.parametrize("time_limit", [0, 0.0, -1, float("inf"), "3", True])
+def test_time_limits_that_are_none(time_limit: Any) -> None:
+    with pytest.raises(ConfigError, match=r"time_limit must be seconds \(above 0\) or None, got "):
+        TrainingEvaluator(time_limit=time_limit)
+
+
+def test_stages_are_bounded_by_the_images(tmp_path: Path) -> None:
+    """Digits are 8 x 8: stages of 8, 4, 2 and 1. Images of 5 x 9: 5, 2 and 1 by whole halves."""
+    assert next(TrainingEvaluator(**{**QUICK, "stages": 4}).evaluate(SPACE.parse(DEAD))).failure is None
+    for stages in (5, 10**9):
+        with pytest.raises(ConfigError, match=rf"stages must be in 1\.\.4 for images of 8 x 8, .* got {stages}"):
+            TrainingEvaluator(stages=stages)
+    images, labels = np.random.default_rng(0).normal(size=(12, 5, 9)), np.arange(12) % 2
+    np.savez(tmp_path / "a.npz", x_train=images, y_train=labels, x_valid=images, y_valid=labels)
+    assert TrainingEvaluator(data=tmp_path / "a.npz", stages=3).stages == 3
+    with pytest.raises(ConfigError, match=r"stages must be in 1\.\.3 for images of 5 x 9"):
+        TrainingEvaluator(data=tmp_path / "a.npz", stages=4)
 
 
 @pytest.mark.parametrize("device", ["gpu", "meta", "cuda:99", 1.5])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from safetensors.torch import save_file
 from latentnas.errors import ConfigError, InvalidCodeError, WeightsError
 from latentnas.latent import FitConfig, LatentSpace, reconstruction_accuracy
 from latentnas.latent.fit import _Trainer
+from latentnas.models import VAEConfig
 from latentnas.spaces import ENASMacro, get_space
 
 from .tiny import TINY, fit, same_weights
@@ -191,8 +193,31 @@ def test_damaged_checkpoint_is_refused(tmp_path: Path, damage: str) -> None:
         else:
             del tensors["optimizer.0.exp_avg"]
         save_file(tensors, path, metadata)
-    with pytest.raises(WeightsError, match="checkpoint"):
+    with pytest.raises(WeightsError, match="checkpoint") as error:
         fit(epochs=1, checkpoint=tmp_path)
+    assert str(error.value).endswith(f"; delete {path} to start afresh")
+
+
+def test_a_failed_first_epoch_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupt_after(monkeypatch, 0)
+    with pytest.raises(KeyboardInterrupt):
+        fit(checkpoint=tmp_path / "new" / "checkpoint")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_that_cannot_be_written_is_one_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(WeightsError, match="file is a file, not a folder"):
+        fit(checkpoint=tmp_path / "file" / "checkpoint")
+
+    def full(handle: int) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(WeightsError, match=r"cannot write the checkpoint .*no space left"):
+        fit(checkpoint=tmp_path)
 
 
 # --- options ------------------------------------------------------------------------------------
@@ -212,6 +237,20 @@ def test_every_fault_is_reported_at_once() -> None:
         "op_embedding",
     ):
         assert fault in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "limit"),
+    [
+        *((name, 10_000_000) for name in ("num_cells", "num_validation", "batch_size")),
+        *((name, 8192) for name in ("hidden", "latent_dim", "type_hidden", "edge_hidden", "op_embedding")),
+    ],
+)
+def test_sizes_that_no_machine_holds_are_refused(name: str, limit: int) -> None:
+    with pytest.raises(ConfigError, match=f"{name} must be at most {limit}|{name} must be at most 10,000,000"):
+        fit(**{name: limit + 1})
+    config = FitConfig if limit > 8192 else partial(VAEConfig, num_types=3, num_nodes=4)
+    assert getattr(config(**{name: limit}), name) == limit
 
 
 def test_sizes_that_follow_from_the_space_are_no_options() -> None:

@@ -91,7 +91,14 @@ def test_it_climbs() -> None:
     assert float(strategy.values[-50:].mean()) > 24
 
 
-@pytest.mark.parametrize(("population", "tournament"), [(5, 6), (5, 0), (0, 0)])
+@pytest.mark.parametrize(("population", "tournament"), [(5, 6), (1, 2)])
 def test_sizes_that_make_no_sense(population: int, tournament: int) -> None:
     with pytest.raises(ConfigError, match=f"in 1..population_size={population}, got {tournament}"):
         RegularizedEvolution("nasbench201", population_size=population, tournament_size=tournament)
+
+
+@pytest.mark.parametrize("size", [0, -3, "abc", True, 2.5, None])
+@pytest.mark.parametrize("option", ["population_size", "tournament_size"])
+def test_sizes_must_be_integers_of_at_least_one(option: str, size: object) -> None:
+    with pytest.raises(ConfigError, match=f"{option} must be an integer of at least 1, got {size!r}"):
+        RegularizedEvolution("nasbench201", **{option: size})  # type: ignore[arg-type]

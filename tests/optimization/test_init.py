@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from latentnas import optimization
 from latentnas.errors import ConfigError, UnknownNameError
 from latentnas.latent import LatentSpace
 from latentnas.optimization import LatentBO, LatentEI, RegularizedEvolution, get_strategy, list_strategies
@@ -65,3 +66,13 @@ def test_latent_space_where_none_is_taken(shipped_latent: LatentSpace) -> None:
 def test_values_that_are_refused(name: str, options: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=name):
         get_strategy(name, "nasbench201", **options)  # type: ignore[arg-type]
+
+
+def test_a_strategys_own_bug_is_not_taken_for_a_wrong_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Buggy(RegularizedEvolution):
+        def __init__(self, space: str, *, seed: int = 0) -> None:
+            raise TypeError("a bug")
+
+    monkeypatch.setitem(optimization._STRATEGIES, "buggy", Buggy)
+    with pytest.raises(TypeError, match="a bug"):
+        get_strategy("buggy", "nasbench201")

@@ -39,3 +39,9 @@ def test_of_another_space(tiny_latent: LatentSpace) -> None:
 def test_no_such_folder() -> None:
     with pytest.raises(WeightsError, match="no latent space 'nowhere'"):
         resolve_latent(get_space("nasbench201"), "nowhere")
+
+
+@pytest.mark.parametrize("latent", [3, ["nasbench201-dvae-emb"]])
+def test_what_is_no_latent_space(latent: object) -> None:
+    with pytest.raises(ConfigError, match="latent must be a LatentSpace, a folder or a shipped name"):
+        resolve_latent(get_space("nasbench201"), latent)  # type: ignore[arg-type]
