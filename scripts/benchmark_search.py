@@ -78,6 +78,7 @@ def main() -> None:
     parser.add_argument("--initial", type=int, default=10)
     parser.add_argument("--latent", help="folder or shipped name; default: the shipped latent space")
     parser.add_argument("--judges", nargs="+", default=["structure", "latent"], help="latent-bo: its processes")
+    parser.add_argument("--ard", action="store_true", help="latent-bo: one lengthscale per latent dimension")
     parser.add_argument("--random-decoder", action="store_true", help="latent-bo: random cells for decoded latents")
     parser.add_argument("--csv", help="also write one row per run to this file")
     args = parser.parse_args()
@@ -93,7 +94,7 @@ def main() -> None:
         runs = []
         options = {"latent": args.latent} if name.startswith("latent") else {}
         if name == "latent-bo":
-            options["judges"] = args.judges
+            options |= {"judges": args.judges, "ard": args.ard}
             if args.random_decoder:
                 options["latent"] = RandomDecoder(
                     ln.LatentSpace.load(args.latent or "nasbench201-dvae-emb", device="cpu")

@@ -66,6 +66,8 @@ class LatentBO(LatentStrategy):
         initial: number of random cells before the models take over.
         candidates: latents decoded per source and round.
         judges: what the processes read, in the order of their turns: "structure", "latent", or both.
+        ard: one lengthscale for each latent dimension instead of one for all; on NAS-Bench-201 it
+            costs evaluations.
         target: how observed values are transformed, "rank" or "standardize".
         exact_limit: most observations of an exact Gaussian process.
         num_inducing: inducing points of the sparse one.
@@ -82,6 +84,7 @@ class LatentBO(LatentStrategy):
         initial: int = 10,
         candidates: int = 1024,
         judges: Sequence[str] = JUDGES,
+        ard: bool = False,
         target: str = "rank",
         exact_limit: int = EXACT_LIMIT,
         num_inducing: int = NUM_INDUCING,
@@ -103,6 +106,7 @@ class LatentBO(LatentStrategy):
             raise ConfigError(f"{self.name}: judges must be one or both of {', '.join(JUDGES)}, got {judges!r}")
         self.candidates = candidates
         self.judges = names
+        self.ard = ard
 
     # --- the batch ------------------------------------------------------------------------------
 
@@ -125,7 +129,7 @@ class LatentBO(LatentStrategy):
             judge: fit_gp(
                 x := self.features(codes, judge),
                 values,
-                [FeatureGroup(0, x.shape[1])],
+                [FeatureGroup(0, x.shape[1], ard=self.ard and judge == "latent")],
                 target=self.target,
                 exact_limit=self.exact_limit,
                 num_inducing=self.num_inducing,

@@ -130,6 +130,17 @@ def test_judges(shipped_latent: LatentSpace, judges: list[str]) -> None:
     check(strategy, strategy.ask(3), 3)
 
 
+@pytest.mark.parametrize(("ard", "lengthscales"), [(True, 16), (False, 1)])
+def test_ard_is_for_the_latent(shipped_latent: LatentSpace, ard: bool, lengthscales: int) -> None:
+    strategy = LatentBO("nasbench201", latent=shipped_latent, initial=8, candidates=32, ard=ard)
+    run(strategy, [8])
+    sizes = {
+        judge: surrogate.model.covar_module.base_kernel.lengthscale.numel()
+        for judge, surrogate in strategy.fit(*strategy.observed).items()
+    }
+    assert sizes == {"structure": 1, "latent": lengthscales}
+
+
 @pytest.mark.parametrize("judges", [[], ["latent", "latent"], ["oracle"]])
 def test_judges_that_do_not_exist(shipped_latent: LatentSpace, judges: list[str]) -> None:
     with pytest.raises(ConfigError, match="judges must be one or both of structure, latent"):
