@@ -57,8 +57,8 @@ class LatentBO(LatentStrategy):
        taking cells that are still being evaluated into account.
 
     The processes judge the *decoded* cell, not the latent it came from: what is evaluated is the
-    cell, and two latents of one cell must get one value. They err in different places, so picks in
-    turn stall less than those of either alone, or of one process on both.
+    cell, and two latents of one cell must get one value. That they take turns makes runs more even
+    than one process alone does (the README's figures).
 
     Args:
         space: the search space or its name.
@@ -66,8 +66,8 @@ class LatentBO(LatentStrategy):
         initial: number of random cells before the models take over.
         candidates: latents decoded per source and round.
         judges: what the processes read, in the order of their turns: "structure", "latent", or both.
-        ard: one lengthscale for each latent dimension instead of one for all; on NAS-Bench-201 it
-            costs evaluations.
+        ard: one lengthscale for each latent dimension instead of one for all; it did not help on
+            NAS-Bench-201 (scripts/benchmark_search.py --ard).
         target: how observed values are transformed, "rank" or "standardize".
         exact_limit: most observations of an exact Gaussian process.
         num_inducing: inducing points of the sparse one.
