@@ -8,7 +8,7 @@ from functools import cache
 from ..errors import UnknownNameError
 from .base import SearchSpace
 from .enas_macro import ENASMacro
-from .grammar import Grammar, TemplateGrammar
+from .grammar import Grammar, InDegreeGrammar, TemplateGrammar
 from .graphs import INPUT, NO_EDGE, OUTPUT, EdgeGraphs, NodeGraphs
 from .nasbench201 import NASBench201
 
@@ -49,6 +49,7 @@ __all__ = [
     "ENASMacro",
     "EdgeGraphs",
     "Grammar",
+    "InDegreeGrammar",
     "NASBench201",
     "NodeGraphs",
     "SearchSpace",

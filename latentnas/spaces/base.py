@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -15,8 +16,15 @@ from ..seeding import Seed, as_generator
 from .grammar import Grammar
 from .graphs import EdgeGraphs, NodeGraphs
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from networkx import DiGraph
+    from torch_geometric.data import Batch, Data
+
 MAX_ENUMERATION = 20_000_000
 """Spaces with more codes than this are never enumerated."""
+
+_CHUNK = 200_000
 
 
 class SearchSpace(ABC):
@@ -29,6 +37,11 @@ class SearchSpace(ABC):
       which names the first faulty row; tensors are returned on the device of the codes.
     - No method keeps state between calls or changes its arguments; spaces are thread-safe.
     - Random methods draw on the CPU: a seed gives the same cells on every device.
+
+    In most spaces every row within ``cardinalities`` is a cell, and drawing, enumerating and mutating
+    work as written here. A space with further rules overrides ``_valid``, ``size``, ``_draw``,
+    ``enumerate`` and ``mutate``. A space in which different codes can be the same network overrides
+    ``canonical``.
 
     Attributes:
         name: the name under which :func:`latentnas.get_space` finds the space.
@@ -106,13 +119,59 @@ class SearchSpace(ABC):
         """Which rows, all in range, are cells of the space: [B] bool. Here: every row."""
         return torch.ones(len(codes), dtype=torch.bool, device=codes.device)
 
+    @property
+    def is_product(self) -> bool:
+        """Whether every row within ``cardinalities`` is a cell."""
+        return self.size == math.prod(self.cardinalities)
+
+    def positions(self, codes: Tensor) -> Tensor:
+        """Rows as mixed-radix integers, in the lexicographic order of the codes: [B, D] -> [B] long.
+
+        Args:
+            codes: checked codes.
+
+        Raises:
+            SpaceTooLargeError: the product of ``cardinalities`` is above 2^63.
+        """
+        if math.prod(self.cardinalities) > 2**63:
+            raise SpaceTooLargeError(f"{self.name}: its codes do not fit 64-bit integers")
+        strides = [1]
+        for cardinality in reversed(self.cardinalities[1:]):
+            strides.append(strides[-1] * cardinality)
+        return (codes * torch.tensor(strides[::-1], device=codes.device)).sum(1)
+
     # --- drawing cells ------------------------------------------------------------------------
 
-    def sample(self, n: int, *, seed: Seed = None) -> Tensor:
-        """Draw ``n`` codes uniformly, with replacement: LongTensor [n, D]."""
+    def sample(self, n: int, *, seed: Seed = None, over: Literal["codes", "networks"] = "codes") -> Tensor:
+        """Draw ``n`` codes uniformly, with replacement: LongTensor [n, D].
+
+        Args:
+            n: how many, at least 0.
+            seed: an integer, a generator, or None.
+            over: "codes" gives every code the same probability, "networks" every distinct network
+                (one code stands for each, see :meth:`networks`).
+
+        Raises:
+            InvalidCodeError: ``n`` is negative, or ``over`` is neither of the two.
+            SpaceTooLargeError: ``over="networks"`` in a space whose networks cannot be listed.
+        """
         if n < 0:
             raise InvalidCodeError(f"{self.name}: the number of samples must be at least 0, got {n}")
         generator = as_generator(seed)
+        if over == "codes":
+            return self._draw(n, generator)
+        if over == "networks":
+            return self._draw_networks(n, generator)
+        raise InvalidCodeError(f"{self.name}: sample over 'codes' or 'networks', got {over!r}")
+
+    def _draw_networks(self, n: int, generator: torch.Generator) -> Tensor:
+        if type(self).canonical is SearchSpace.canonical:  # every code is a network of its own
+            return self._draw(n, generator)
+        table = _networks(self)
+        return table[torch.randint(len(table), (n,), generator=generator)].long()
+
+    def _draw(self, n: int, generator: torch.Generator) -> Tensor:
+        """``n`` codes, uniform over codes. Here: every column for itself."""
         uniform = torch.rand(n, self.dim, generator=generator, dtype=torch.float64)
         high = torch.tensor(self.cardinalities)
         return torch.minimum((uniform * high).long(), high - 1)
@@ -129,6 +188,25 @@ class SearchSpace(ABC):
             )
         return torch.cartesian_prod(*(torch.arange(c) for c in self.cardinalities)).reshape(-1, self.dim)
 
+    def networks(self) -> Tensor:
+        """One code for every distinct network, in lexicographic order: LongTensor [``num_networks``, D].
+
+        These are the codes that :meth:`canonical` leaves as they are.
+
+        Raises:
+            SpaceTooLargeError: with more than 20 million codes.
+        """
+        return _networks(self).long()
+
+    @property
+    def num_networks(self) -> int:
+        """The number of distinct networks, counted.
+
+        Raises:
+            SpaceTooLargeError: networks can have several codes, and there are more than 20 million codes.
+        """
+        return self.size if type(self).canonical is SearchSpace.canonical else len(_networks(self))
+
     def mutate(self, codes: Tensor, *, seed: Seed = None) -> Tensor:
         """Change one uniformly chosen column of every row to a uniformly chosen other value.
 
@@ -137,7 +215,7 @@ class SearchSpace(ABC):
             seed: an integer, a generator, or None.
 
         Returns:
-            LongTensor [B, D]; every row is valid and differs from its parent in one edit.
+            LongTensor [B, D]; every row is valid and one edit away from its parent.
         """
         codes = self.check_codes(codes)
         generator = as_generator(seed)
@@ -187,7 +265,8 @@ class SearchSpace(ABC):
     def canonical(self, codes: Tensor) -> Tensor:
         """One representative per network: cells with equal keys get equal codes.
 
-        Here codes themselves, for spaces in which no two codes are the same network.
+        Idempotent: a representative stands for itself. Here codes themselves, for spaces in which no
+        two codes are the same network.
 
         Args:
             codes: [B, D] long.
@@ -219,3 +298,58 @@ class SearchSpace(ABC):
             InvalidCodeError: the space has no edge view.
         """
         raise InvalidCodeError(f"{self.name} has no edge view: its operations are on vertices; use node_graphs()")
+
+    # --- other libraries ----------------------------------------------------------------------
+
+    def to_networkx(self, codes: Tensor) -> list[DiGraph]:
+        """One ``networkx.DiGraph`` a row: vertices 0, 1, ... of the node view, attribute ``op`` the type's name."""
+        from .convert import to_networkx
+
+        return to_networkx(self, codes)
+
+    def from_networkx(self, graphs: DiGraph | Sequence[DiGraph]) -> Tensor:
+        """Codes of graphs as :meth:`to_networkx` makes them, vertices in any order, with any labels: [B, D] long.
+
+        Raises:
+            InvalidCodeError: naming the first graph that is no cell of the space, and why.
+        """
+        from .convert import from_networkx
+
+        return from_networkx(self, graphs)
+
+    def to_pyg(self, codes: Tensor) -> list[Data]:
+        """One ``torch_geometric.data.Data`` a row: ``op`` [n] long, ``edge_index`` [2, E] long."""
+        from .convert import to_pyg
+
+        return to_pyg(self, codes)
+
+    def to_pyg_batch(self, codes: Tensor) -> Batch:
+        """All rows as one ``torch_geometric.data.Batch``, made without a loop over cells."""
+        from .convert import to_pyg_batch
+
+        return to_pyg_batch(self, codes)
+
+    def from_pyg(self, graphs: Data | Batch | Sequence[Data]) -> Tensor:
+        """Codes of PyG graphs as :meth:`to_pyg` and :meth:`to_pyg_batch` make them: [B, D] long.
+
+        Raises:
+            InvalidCodeError: naming the first graph that is no cell of the space, and why.
+        """
+        from .convert import from_pyg
+
+        return from_pyg(self, graphs)
+
+    def draw(self, code: Tensor | Sequence[int], ax: Axes | None = None, **options: Any) -> Axes:
+        """Draw one cell with matplotlib; see :func:`latentnas.spaces.drawing.draw_cell`."""
+        from .drawing import draw_cell
+
+        return draw_cell(self, code, ax, **options)
+
+
+@lru_cache(maxsize=8)
+def _networks(space: SearchSpace) -> Tensor:
+    """The canonical codes of a space, in lexicographic order, compactly: [n, D] uint8 or int16."""
+    compact = torch.uint8 if max(space.cardinalities) <= 256 else torch.int16
+    codes = space.enumerate()
+    kept = [part[(space.canonical(part) == part).all(1)].to(compact) for part in codes.split(_CHUNK)]
+    return torch.cat(kept)

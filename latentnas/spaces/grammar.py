@@ -1,14 +1,16 @@
 """What a decoder may do next in a partial cell, so that what it finishes is a cell of the space.
 
 A decoder writes a cell vertex by vertex: the type of vertex v, then the edges u -> v for the
-candidates u = v-1 down to 0. A grammar answers, in batches, which types and which edges keep the
-cell completable. Its promise: whatever is chosen among the allowed, something stays allowed, and
-the finished graph is valid.
+candidates u = v-1 down to 0. A cell ends with its output vertex; what a grammar answers for vertices
+after it does not matter, but there must be an answer. A grammar answers, in batches, which types and
+which edges keep the cell completable. Its promise: whatever is chosen among the allowed, something
+stays allowed, and the finished graph is valid.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -85,4 +87,45 @@ class TemplateGrammar(Grammar):
             return None
         column = torch.zeros(self.num_nodes, dtype=torch.bool)
         column[:vertex] = present
+        return column
+
+
+class InDegreeGrammar(Grammar):
+    """A grammar in which every vertex chooses a given number of sources among its candidates.
+
+    Args:
+        types: [N, T] bool, the types that each vertex may take (row 0: the input).
+        candidates: [N, N] bool, which edges i -> j vertex j may choose.
+        degree: N integers, how many of its candidates vertex j chooses, exactly.
+        required: [N, N] bool, edges that are always there; no candidate is among them.
+    """
+
+    def __init__(self, types: Tensor, candidates: Tensor, degree: Sequence[int], required: Tensor) -> None:
+        self.num_nodes, self.num_types = types.shape
+        if bool((candidates & required).any()):
+            raise ValueError("InDegreeGrammar: an edge is a candidate and required")
+        if bool((candidates.sum(0) < torch.tensor(degree)).any()):
+            raise ValueError("InDegreeGrammar: some vertex has fewer candidates than it must choose")
+        self.types, self.candidates, self.degree, self.required = types, candidates, tuple(degree), required
+
+    def allowed_types(self, ops: Tensor, adj: Tensor, vertex: int) -> Tensor:
+        return self.types[vertex].to(ops.device).expand(len(ops), -1)
+
+    def allowed_edges(self, ops: Tensor, adj: Tensor, vertex: int, source: int) -> Tensor:
+        if not bool(self.candidates[source, vertex]):
+            present = bool(self.required[source, vertex])
+            return torch.tensor([not present, present], device=ops.device).expand(len(ops), -1)
+        later = self.candidates[source + 1 : vertex, vertex].to(ops.device)  # decided already
+        missing = self.degree[vertex] - (adj[:, source + 1 : vertex, vertex] & later).sum(1)  # [B]
+        left = int(self.candidates[:source, vertex].sum())  # candidates still to come
+        return torch.stack([missing <= left, missing > 0], 1)
+
+    def fixed_edges(self, vertex: int) -> Tensor | None:
+        candidates, degree = int(self.candidates[:vertex, vertex].sum()), self.degree[vertex]
+        if 0 < degree < candidates:
+            return None
+        column = torch.zeros(self.num_nodes, dtype=torch.bool)
+        column[:vertex] = self.required[:vertex, vertex]
+        if degree > 0:
+            column[:vertex] |= self.candidates[:vertex, vertex]
         return column
