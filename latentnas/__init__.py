@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .latent import LatentSpace, list_latent_spaces
     from .optimization import get_strategy, list_strategies
     from .report import write_report
-    from .spaces import get_space, list_spaces
+    from .spaces import check_space, get_space, list_spaces, register_space
 
 __version__ = "0.1.0"
 
@@ -20,6 +20,7 @@ _LAZY = {
     "CampaignConfig": "campaign",
     "LatentSpace": "latent",
     "SearchResult": "campaign",
+    "check_space": "spaces",
     "get_benchmark": "benchmarks",
     "get_evaluator": "evaluation",
     "get_space": "spaces",
@@ -29,6 +30,7 @@ _LAZY = {
     "list_latent_spaces": "latent",
     "list_spaces": "spaces",
     "list_strategies": "optimization",
+    "register_space": "spaces",
     "search": "campaign",
     "write_report": "report",
 }
@@ -51,6 +53,7 @@ __all__ = [
     "LatentSpace",
     "SearchResult",
     "__version__",
+    "check_space",
     "get_benchmark",
     "get_evaluator",
     "get_space",
@@ -60,6 +63,7 @@ __all__ = [
     "list_latent_spaces",
     "list_spaces",
     "list_strategies",
+    "register_space",
     "search",
     "write_report",
 ]

@@ -18,6 +18,7 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
+from latentnas import spaces
 from latentnas.benchmarks import get_benchmark
 from latentnas.campaign import SearchProgress, Store
 from latentnas.cli import app, main
@@ -630,3 +631,30 @@ def test_live_table_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     for part in ("a [title]", "8 of 20", "93.25", "0.75", "4 evaluations/s", "3.0 s", trial(3, 1.0).text, "note 4"):
         assert part in text
     assert "note 1" not in text
+
+
+def test_import_registers_a_space_of_the_users(tmp_path: Path) -> None:
+    text = (
+        "from latentnas.spaces import ENASMacro, register_space\n"
+        "class Named(ENASMacro):\n"
+        "    def __init__(self):\n"
+        "        super().__init__(layers=2)\n"
+        "        self.name = 'two_layers'\n"
+        "register_space('two_layers', Named)\n"
+    )
+    (tmp_path / "mine.py").write_text(text)
+    try:
+        done = CliRunner().invoke(app, ["--import", str(tmp_path / "mine.py"), "spaces"])
+        assert done.exit_code == 0, done.output
+        assert re.search(r"two_layers +3 +72 ", done.output)
+    finally:
+        spaces._SPACES.pop("two_layers", None)
+        spaces._BUILT.pop("two_layers", None)
+
+
+@pytest.mark.parametrize("name", ["no_such_module_here", "missing.py"])
+def test_import_of_nothing_is_one_line(name: str) -> None:
+    done = CliRunner().invoke(app, ["--import", name, "spaces"])
+    assert done.exit_code == 2
+    assert f"error: --import {name}: " in done.output
+    assert len(done.output.strip().splitlines()) == 1

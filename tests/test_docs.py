@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,8 @@ def parts(command: str) -> list[list[str]]:
 def parse(words: list[str]) -> None:
     """Let the command line's own parser read a call, without running it."""
     group = get_command(app)
+    while len(words) > 2 and words[1] == "--import":
+        words = [words[0], *words[3:]]
     with group.make_context("latentnas", [], resilient_parsing=True) as context:
         command = group.commands.get(words[1])  # type: ignore[attr-defined]
         assert command is not None, f"no command {words[1]!r}"
@@ -75,7 +78,7 @@ def parse(words: list[str]) -> None:
 
 
 def test_pages_are_there() -> None:
-    assert [page.name for page in PAGES] == ["README.md", "campaigns.md", "python-api.md"]
+    assert [page.name for page in PAGES] == ["README.md", "benchmarks.md", "campaigns.md", "own-space.md", "python-api.md", "spaces.md"]
     for page in PAGES:
         assert blocks(page, "python"), page.name
     assert len(commands(ROOT / "README.md")) > 3
@@ -109,10 +112,17 @@ def test_the_parser_notices_what_does_not_exist() -> None:
     ]
 
 
+def test_the_guides_example_is_the_file() -> None:
+    page = ROOT / "docs" / "own-space.md"
+    example = (ROOT / "examples" / "branch_cell.py").read_text(encoding="utf-8")
+    assert example in [block for _, block in blocks(page, "python")]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=ids)
 def test_quick_commands_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
     program = tmp_path / "bin" / "latentnas"
     program.parent.mkdir()
     program.write_text(f"#!{sys.executable}\nfrom latentnas.cli import main\n\nmain()\n")

@@ -23,7 +23,7 @@ def one_line(error: Exception) -> str:
     return text
 
 
-ORDER = ("spaces", "benchmarks", "pretrain", "encode", "decode", "search", "report", "doctor")
+ORDER = ("spaces", "draw", "data", "benchmarks", "pretrain", "encode", "decode", "search", "report", "doctor")
 """Commands in the order of their use, for the help."""
 
 
@@ -89,11 +89,39 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _import(modules: list[str]) -> None:
+    """Run modules or Python files of the user's, which may register spaces of their own."""
+    import importlib
+    import importlib.util
+    import sys
+    from pathlib import Path
+
+    from ..errors import ConfigError
+
+    for name in modules:
+        try:
+            if name.endswith(".py"):
+                path = Path(name)
+                spec = importlib.util.spec_from_file_location(path.stem, path)
+                assert spec is not None and spec.loader is not None
+                sys.modules[path.stem] = module = importlib.util.module_from_spec(spec)
+                spec.loader.exec_module(module)
+            else:
+                importlib.import_module(name)
+        except (OSError, ImportError, SyntaxError) as error:
+            raise ConfigError(f"--import {name}: {error}; give a module that can be imported, or a .py file") from error
+
+
 @app.callback()
 def options(
+    modules: Annotated[
+        list[str] | None,
+        typer.Option("--import", metavar="MODULE", help="Run your module or .py file first: it may register spaces."),
+    ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Neural architecture search in a latent space."""
+    _import(modules or [])

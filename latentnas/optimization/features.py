@@ -11,6 +11,8 @@ from torch.nn import functional as F
 from ..spaces import OUTPUT, SearchSpace
 
 PATH_LENGTH = 3
+MAX_PATHS = 1000
+"""Columns that path counts may have; vocabularies too large for it get shorter paths."""
 
 
 def one_hot_features(space: SearchSpace, codes: Tensor) -> Tensor:
@@ -19,7 +21,13 @@ def one_hot_features(space: SearchSpace, codes: Tensor) -> Tensor:
     return torch.cat(columns, 1).double()
 
 
-def path_counts(space: SearchSpace, codes: Tensor, length: int = PATH_LENGTH) -> Tensor:
+def path_length(space: SearchSpace) -> int:
+    """How many last operations of a path are told apart: 3, or fewer in spaces with many operations."""
+    proper = len(_proper_types(space))
+    return max(k for k in range(PATH_LENGTH + 1) if k <= 1 or sum(proper**j for j in range(k + 1)) <= MAX_PATHS)
+
+
+def path_counts(space: SearchSpace, codes: Tensor, length: int | None = None) -> Tensor:
     """How many input-to-output paths end in each sequence of at most ``length`` operations.
 
     The path encoding of BANANAS (White et al., AAAI 2021), truncated, on what a cell computes:
@@ -29,12 +37,14 @@ def path_counts(space: SearchSpace, codes: Tensor, length: int = PATH_LENGTH) ->
     Args:
         space: the search space.
         codes: [B, D] long.
-        length: the number of last operations of a path that are told apart.
+        length: the number of last operations of a path that are told apart; None for
+            :func:`path_length`.
 
     Returns:
         [B, P] double with P = 1 + S + ... + S^length for S proper operations; column 0 counts paths
         without any.
     """
+    length = path_length(space) if length is None else length
     graphs = space.node_graphs(codes)
     batch, nodes = graphs.ops.shape
     proper = _proper_types(space)

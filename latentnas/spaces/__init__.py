@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from functools import cache
 
-from ..errors import UnknownNameError
+from ..errors import ConfigError, UnknownNameError
 from .base import SearchSpace
+from .check import check_space
 from .enas_macro import ENASMacro
 from .grammar import Grammar, InDegreeGrammar, TemplateGrammar
 from .graphs import INPUT, NO_EDGE, OUTPUT, EdgeGraphs, NodeGraphs
@@ -17,29 +18,87 @@ _SPACES: dict[str, Callable[[], SearchSpace]] = {
     "enas_macro12": lambda: ENASMacro(layers=12),
     "nasbench201": NASBench201,
 }
+_FAMILIES: dict[str, Callable[[int], SearchSpace]] = {
+    "enas_macro": lambda size: ENASMacro(layers=size),
+}
+_ALIASES = {
+    "enas_macro": "enas_macro12",
+}
+"""Other names of a space: that of a family means its published size."""
+
+MAX_FAMILY_SIZE = 128
+"""The most layers or vertices that a name such as ``enas_macro24`` may ask for."""
 
 
 def list_spaces() -> list[str]:
-    """Names that :func:`get_space` knows, sorted."""
+    """Names that :func:`get_space` knows, sorted; ``enas_macro``, ``gpnas`` and ``random_wired`` exist in any size."""
     return sorted(_SPACES)
 
 
-@cache
+def register_space(name: str, factory: Callable[[], SearchSpace]) -> None:
+    """Make a space of your own known by name: to :func:`get_space`, campaigns, stored latent spaces, the command line.
+
+    Registering a name again replaces it, so that a module may be loaded twice; the names that come
+    with the package cannot be taken.
+
+    Args:
+        name: the ``name`` of the space; what is stored names it so.
+        factory: makes the space; called once, when it is first asked for.
+
+    Raises:
+        ConfigError: the name is empty, has spaces in it, or belongs to the package.
+    """
+    if not re.fullmatch(r"[\w.-]+", name, re.ASCII):
+        raise ConfigError(f"register_space: a name has letters, digits, '_', '-' and '.', got {name!r}")
+    if name in _BUILT_IN or name in _ALIASES or _member(name) is not None:
+        raise ConfigError(f"register_space: {name!r} is a space of the package; choose another name")
+    _SPACES[name] = factory
+    _BUILT.pop(name, None)
+
+
+_BUILT_IN = frozenset(_SPACES)
+_BUILT: dict[str, SearchSpace] = {}
+
+
+def _member(name: str) -> tuple[str, int] | None:
+    """Family and size in a name such as ``enas_macro8``."""
+    match = re.fullmatch(r"([a-z_]+?)([1-9]\d{0,2})", name, re.ASCII)
+    return (match[1], int(match[2])) if match and match[1] in _FAMILIES else None
+
+
 def _build(name: str) -> SearchSpace:
-    return _SPACES[name]()
+    if name in _SPACES:
+        space = _SPACES[name]()
+        if space.name != name:
+            raise ConfigError(f"the space registered as {name!r} calls itself {space.name!r}; the two must agree")
+        return space
+    member = _member(name)
+    if member is None:
+        raise UnknownNameError("space", name, _SPACES)
+    family, size = member
+    if size > MAX_FAMILY_SIZE:
+        raise ConfigError(f"{name}: {family} goes up to {MAX_FAMILY_SIZE}, got {size}")
+    return _FAMILIES[family](size)
 
 
 def get_space(name: str | SearchSpace) -> SearchSpace:
     """The search space called ``name``; a space passes through.
 
+    Args:
+        name: one of :func:`list_spaces`; a family with another size (``enas_macro8``,
+            ``random_wired16``); the name of a family for its published size; ``nasbench301`` for
+            ``darts``.
+
     Raises:
         UnknownNameError: no space has this name.
+        ConfigError: a family does not exist in this size.
     """
     if isinstance(name, SearchSpace):
         return name
-    if name not in _SPACES:
-        raise UnknownNameError("space", name, _SPACES)
-    return _build(name)
+    name = _ALIASES.get(name, name)
+    if name not in _BUILT:
+        _BUILT[name] = _build(name)
+    return _BUILT[name]
 
 
 __all__ = [
@@ -54,6 +113,8 @@ __all__ = [
     "NodeGraphs",
     "SearchSpace",
     "TemplateGrammar",
+    "check_space",
     "get_space",
     "list_spaces",
+    "register_space",
 ]

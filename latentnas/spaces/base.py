@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from networkx import DiGraph
     from torch_geometric.data import Batch, Data
 
+    from .costs import Costs, OperationCosts
+
 MAX_ENUMERATION = 20_000_000
 """Spaces with more codes than this are never enumerated."""
 
@@ -255,12 +257,16 @@ class SearchSpace(ABC):
 
     # --- identity -----------------------------------------------------------------------------
 
-    @abstractmethod
     def keys(self, codes: Tensor) -> list[str]:
         """Canonical keys: two cells have equal keys exactly when they are the same network.
 
-        Keys are short readable ASCII texts, stable across runs, machines and versions.
+        Keys are short readable ASCII texts, stable across runs, machines and versions. Here: the
+        values of the canonical code, joined by points.
+
+        Args:
+            codes: [B, D] long.
         """
+        return [".".join(map(str, row)) for row in self.canonical(codes).tolist()]
 
     def canonical(self, codes: Tensor) -> Tensor:
         """One representative per network: cells with equal keys get equal codes.
@@ -298,6 +304,20 @@ class SearchSpace(ABC):
             InvalidCodeError: the space has no edge view.
         """
         raise InvalidCodeError(f"{self.name} has no edge view: its operations are on vertices; use node_graphs()")
+
+    # --- costs --------------------------------------------------------------------------------
+
+    def costs(self, codes: Tensor, skeleton: Any = None) -> Costs:
+        """Parameters and multiply-adds of the networks around cells; see :func:`latentnas.spaces.costs.costs`."""
+        from .costs import costs
+
+        return costs(self, codes, skeleton)
+
+    def operation_costs(self, codes: Tensor, skeleton: Any = None) -> OperationCosts:
+        """The same for every operation in its place; see :func:`latentnas.spaces.costs.operation_costs`."""
+        from .costs import operation_costs
+
+        return operation_costs(self, codes, skeleton)
 
     # --- other libraries ----------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 import torch
 
-from latentnas.optimization.features import one_hot_features, path_counts
+from latentnas.optimization.features import one_hot_features, path_counts, path_length
 from latentnas.spaces import OUTPUT, ENASMacro, SearchSpace, get_space
 
 
@@ -74,3 +74,14 @@ def test_no_rows() -> None:
     empty = torch.empty(0, 6, dtype=torch.long)
     assert path_counts(space, empty).shape == (0, 40)
     assert one_hot_features(space, empty).shape == (0, 30)
+
+
+def test_path_length_shrinks_with_the_vocabulary() -> None:
+    # 1 + 3 + 9 + 27 = 40 and 1 + 6 + 36 + 216 = 259 columns; with 30 operations 1 + 30 + 900 = 931
+    assert path_length(get_space("nasbench201")) == 3
+    assert path_length(get_space("enas_macro6")) == 3
+    many = ENASMacro(layers=2)
+    many.node_types = ("input", "output", *map(str, range(30)))
+    assert path_length(many) == 2
+    many.node_types = ("input", "output", *map(str, range(5000)))
+    assert path_length(many) == 1
