@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from ..spaces.drawing import draw_cell
 from .build import write_report
 from .cells import draw_best_cells
 from .curves import draw_convergence, draw_predictions
 from .data import ReportData, Table
-from .drawing import draw_cell
 from .gather import report_data
 from .latent_map import draw_latent_map
 from .random_search import RandomCurve, best_of_draws, random_search_curve

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..spaces.drawing import cell_size, draw_cell, grid_columns, new_figure
 from .data import ReportData
-from .drawing import cell_size, draw_cell, new_figure
 from .style import INK, MUTED
 from .texts import prediction, show
 
@@ -19,18 +19,18 @@ BEST = 6
 def draw_best_cells(data: ReportData, count: int = BEST) -> Figure | None:
     """The ``count`` best cells with their values and predictions; None without a value.
 
-    Every cell is drawn in axes of its own, best first, in rows of three, or in one row where cells
-    are tall.
+    Every cell is drawn in axes of its own, best first, in rows of up to three, as many as a page holds.
     """
     trials = data.ranked[:count]
     if not trials:
         return None
     width, height = cell_size(data.space)
-    columns = min(len(trials), 3 if width > height else count)
+    columns = grid_columns(len(trials), width)
     rows = -(-len(trials) // columns)
-    # Three lines above a narrow cell, two above a wide one; inches.
-    joint = ", " if width > height else "\n"
-    head = 0.5 if width > height else 0.68
+    # Two lines above a wide cell, three above a narrow one; inches.
+    wide = width > 3.6
+    joint = ", " if wide else "\n"
+    head = 0.5 if wide else 0.68
     figure = new_figure(columns * width, rows * (height + head))
     for k, trial in enumerate(trials):
         row, column = divmod(k, columns)

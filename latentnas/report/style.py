@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .drawing import new_figure
+from ..spaces.drawing import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..campaign.records import Trial
 from ..progress import format_seconds
+from ..spaces.base import format_count
 from .curves import random_curve
 from .data import ReportData
 
@@ -37,7 +38,7 @@ def headline(data: ReportData) -> str:
     strategy = f" with {data.config['strategy']}" if "strategy" in data.config else ""
     evaluated = plural(len(data.finished), "evaluation")
     failed = f", {len(data.failed):,} of them failed" if data.failed else ""
-    text = f"Searched {data.space.name} ({data.space.size:,} codes){strategy}: {evaluated}{failed}."
+    text = f"Searched {data.space.name} ({format_count(data.space.size)} codes){strategy}: {evaluated}{failed}."
     best = data.best
     if best is None:
         if not data.finished:
@@ -61,7 +62,7 @@ def headline(data: ReportData) -> str:
 
 def facts(data: ReportData) -> list[tuple[str, str]]:
     """Names and values for the table at the top."""
-    rows = [("Space", f"{data.space.name}, {data.space.size:,} codes")]
+    rows = [("Space", f"{data.space.name}, {format_count(data.space.size)} codes")]
     rows += [(name.capitalize(), str(data.config[name])) for name in ("strategy", "evaluator") if name in data.config]
     best = data.best
     if best is not None:

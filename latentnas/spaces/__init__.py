@@ -8,21 +8,42 @@ from collections.abc import Callable
 from ..errors import ConfigError, UnknownNameError
 from .base import SearchSpace
 from .check import check_space
+from .darts import DARTS
 from .enas_macro import ENASMacro
+from .enas_micro import ENASMicro
+from .gpnas import GPNAS
 from .grammar import Grammar, InDegreeGrammar, TemplateGrammar
 from .graphs import INPUT, NO_EDGE, OUTPUT, EdgeGraphs, NodeGraphs
+from .nas_bench_graph import NASBenchGraph
+from .nasbench1shot1 import NASBench1Shot1
+from .nasbench101 import NASBench101
 from .nasbench201 import NASBench201
+from .random_wired import RandomWired
 
 _SPACES: dict[str, Callable[[], SearchSpace]] = {
+    "darts": DARTS,
     "enas_macro6": lambda: ENASMacro(layers=6),
     "enas_macro12": lambda: ENASMacro(layers=12),
+    "enas_micro": ENASMicro,
+    "gpnas12": lambda: GPNAS(layers=12),
+    "nas_bench_graph": NASBenchGraph,
+    "nasbench101": NASBench101,
+    "nasbench1shot1-1": lambda: NASBench1Shot1(1),
+    "nasbench1shot1-2": lambda: NASBench1Shot1(2),
+    "nasbench1shot1-3": lambda: NASBench1Shot1(3),
     "nasbench201": NASBench201,
+    "random_wired32": lambda: RandomWired(nodes=32),
 }
 _FAMILIES: dict[str, Callable[[int], SearchSpace]] = {
     "enas_macro": lambda size: ENASMacro(layers=size),
+    "gpnas": lambda size: GPNAS(layers=size),
+    "random_wired": lambda size: RandomWired(nodes=size),
 }
 _ALIASES = {
     "enas_macro": "enas_macro12",
+    "gpnas": "gpnas12",
+    "nasbench301": "darts",
+    "random_wired": "random_wired32",
 }
 """Other names of a space: that of a family means its published size."""
 
@@ -102,15 +123,22 @@ def get_space(name: str | SearchSpace) -> SearchSpace:
 
 
 __all__ = [
+    "DARTS",
+    "GPNAS",
     "INPUT",
     "NO_EDGE",
     "OUTPUT",
     "ENASMacro",
+    "ENASMicro",
     "EdgeGraphs",
     "Grammar",
     "InDegreeGrammar",
+    "NASBench1Shot1",
+    "NASBench101",
     "NASBench201",
+    "NASBenchGraph",
     "NodeGraphs",
+    "RandomWired",
     "SearchSpace",
     "TemplateGrammar",
     "check_space",

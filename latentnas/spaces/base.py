@@ -29,6 +29,12 @@ MAX_ENUMERATION = 20_000_000
 _CHUNK = 200_000
 
 
+def format_count(number: int) -> str:
+    """A number of cells for people: exact up to 10^18, then as a power of ten."""
+    return f"{number:,}" if number < 10**18 else f"{number:.3e}"
+
+
+
 class SearchSpace(ABC):
     """A set of cells, each a fixed-length row of integers (its *code*).
 
@@ -83,7 +89,7 @@ class SearchSpace(ABC):
         return math.prod(self.cardinalities)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(name={self.name!r}, size={self.size:,})"
+        return f"{type(self).__name__}(name={self.name!r}, size={format_count(self.size)})"
 
     def check_codes(self, codes: Tensor | Sequence[Sequence[int]]) -> Tensor:
         """Return ``codes`` as a LongTensor [B, D] after checking shape, type, range and validity.

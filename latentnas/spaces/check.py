@@ -80,7 +80,7 @@ def _texts(space: SearchSpace, n: int, generator: torch.Generator) -> Iterator[s
     wrong = (space.parse(texts) != codes).any(1)
     if bool(wrong.any()):
         yield f"- parse: {texts[_first(wrong)]!r} does not give back {codes[_first(wrong)].tolist()}"
-    for junk in ("", "?", texts[0][: len(texts[0]) // 2], texts[0] + texts[0]):
+    for junk in ("", "?", texts[0] + "?"):
         try:
             space.parse(junk)
             yield f"- parse: {junk[:80]!r} is accepted"

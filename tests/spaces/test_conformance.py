@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from latentnas.spaces import ENASMacro, SearchSpace, get_space, list_spaces
+from latentnas.spaces import GPNAS, ENASMacro, ENASMicro, RandomWired, SearchSpace, get_space, list_spaces
 
 from .conformance import SpaceConformance
 
-SPACES = [*map(get_space, list_spaces()), ENASMacro(layers=1), ENASMacro(layers=3)]
+SMALLEST = [ENASMacro(layers=1), ENASMacro(layers=3), ENASMicro(nodes=1), GPNAS(layers=1), RandomWired(nodes=4)]
+SPACES = [*map(get_space, list_spaces()), *SMALLEST]
 
 
 @pytest.fixture(params=SPACES, ids=lambda space: space.name, scope="session")

@@ -6,7 +6,7 @@ import pytest
 
 import latentnas as ln
 from latentnas import spaces
-from latentnas.errors import UnknownNameError
+from latentnas.errors import ConfigError, UnknownNameError
 
 
 def test_names() -> None:
@@ -28,6 +28,61 @@ def test_unknown_names_get_a_suggestion() -> None:
         ln.get_space("nasbench_201")
     with pytest.raises(LookupError, match="Known: enas_macro12"):
         ln.get_space("")
+
+
+def test_families_exist_in_every_size() -> None:
+    assert ln.get_space("enas_macro8").max_nodes == 10
+    assert ln.get_space("gpnas3").name == "gpnas3"
+    assert ln.get_space("random_wired16").dim == 16 * 15 // 2
+    assert ln.get_space("enas_macro8") is ln.get_space("enas_macro8")
+
+
+def test_other_names() -> None:
+    assert ln.get_space("nasbench301") is ln.get_space("darts")
+    assert ln.get_space("enas_macro") is ln.get_space("enas_macro12")
+    assert ln.get_space("gpnas") is ln.get_space("gpnas12")
+    assert ln.get_space("random_wired") is ln.get_space("random_wired32")
+
+
+@pytest.mark.parametrize(
+    "name", ["enas_macro0", "enas_macro08", "nasbench9", "darts7", "enas_macro1234", "enas_macro\uff16"]
+)
+def test_sizes_that_do_not_exist(name: str) -> None:
+    with pytest.raises(UnknownNameError, match="unknown space"):
+        ln.get_space(name)
+
+
+def test_families_end_somewhere() -> None:
+    with pytest.raises(ConfigError, match="enas_macro999: enas_macro goes up to 128, got 999"):
+        ln.get_space("enas_macro999")
+
+
+def test_register_space() -> None:
+    class Mine(spaces.ENASMacro):
+        def __init__(self) -> None:
+            super().__init__(layers=2)
+            self.name = "mine"
+
+    try:
+        ln.register_space("mine", Mine)
+        first = ln.get_space("mine")
+        assert isinstance(first, Mine)
+        assert "mine" in ln.list_spaces()
+        ln.register_space("mine", Mine)
+        assert ln.get_space("mine") is not first
+        ln.register_space("yours", Mine)
+        with pytest.raises(ConfigError, match="registered as 'yours' calls itself 'mine'"):
+            ln.get_space("yours")
+    finally:
+        for name in ("mine", "yours"):
+            spaces._SPACES.pop(name, None)
+            spaces._BUILT.pop(name, None)
+
+
+@pytest.mark.parametrize("name", ["darts", "enas_macro", "enas_macro9", "nasbench301", "", "two words", "a/b"])
+def test_names_that_cannot_be_registered(name: str) -> None:
+    with pytest.raises(ConfigError, match="register_space"):
+        ln.register_space(name, spaces.NASBench201)
 
 
 def test_everything_that_is_promised_is_there() -> None:

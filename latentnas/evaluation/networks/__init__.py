@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from torch import Tensor, nn
 
 from ...errors import ConfigError
 from ...spaces import SearchSpace, get_space
+from .nasbench101 import NASBench101Network
 from .nasbench201 import NASBench201Network
 
-_NETWORKS: dict[str, Callable[..., nn.Module]] = {"nasbench201": NASBench201Network}
+_NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "nasbench101": NASBench101Network,
+    **{name: partial(NASBench101Network, space=name) for name in (f"nasbench1shot1-{v}" for v in (1, 2, 3))},
+    "nasbench201": NASBench201Network,
+}
 
 
 def list_networks() -> list[str]:
@@ -53,4 +59,4 @@ def build_network(
     )
 
 
-__all__ = ["NASBench201Network", "build_network", "list_networks"]
+__all__ = ["NASBench101Network", "NASBench201Network", "build_network", "list_networks"]

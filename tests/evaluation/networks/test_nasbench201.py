@@ -111,7 +111,7 @@ def test_wrong_arguments() -> None:
 
 def test_registry() -> None:
     sizes = {"channels": 2, "cells": 1, "stages": 1, "classes": 2, "in_channels": 1}
-    assert list_networks() == ["nasbench201"]
+    assert "nasbench201" in list_networks()
     assert isinstance(build_network("nasbench201", [0] * 6, **sizes), NASBench201Network)
     with pytest.raises(ConfigError, match=r"enas_macro6 cannot be built.*nasbench201"):
         build_network("enas_macro6", [0] * 21, **sizes)

@@ -1,0 +1,118 @@
+"""Pictures of cells with operations on vertices: boxes in layers, or dots where there are many."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from ..base import SearchSpace
+from .layered import Course, Layout, courses, layered, longest_path_layers
+from .parts import EDGE, INK, box, curve, fit_points, op_color, op_label, text_on, text_width
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Size = tuple[float, float]
+FONT, DOT_FONT = 10.0, 8.0
+_DOT = "#0072b2"
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """A cell laid out in points, flow downward or to the right."""
+
+    names: list[str]
+    sizes: list[tuple[float, float]]
+    edges: list[tuple[int, int]]
+    layer: list[int]
+    layout: Layout
+
+    def courses(self, spread: float) -> list[Course]:
+        return courses(self.layout, self.sizes, self.edges, self.layer, spread=spread)
+
+
+def _cell(space: SearchSpace, rows: Tensor) -> tuple[list[str], list[tuple[int, int]]]:
+    """Names of the vertices, and edges."""
+    view = space.node_graphs(rows)
+    count = int(view.mask[0].sum())
+    pairs = [(int(i), int(j)) for i, j in view.adj[0, :count, :count].nonzero().tolist()]
+    return [space.node_types[op] for op in view.ops[0, :count].tolist()], pairs
+
+
+# --- boxes ----------------------------------------------------------------------------------------
+
+
+def _boxes(space: SearchSpace, rows: Tensor) -> _Picture:
+    names, edges = _cell(space, rows)
+    layer = longest_path_layers(len(names), edges)
+    widest = max(text_width(op_label(name), FONT) for name in space.node_types[2:])
+    ends = max(text_width(op_label(name), FONT) for name in space.node_types[:2])
+    sizes = [(2.0 * FONT, (ends if name in space.node_types[:2] else max(widest, ends)) + 1.6 * FONT) for name in names]
+    gaps = [2.0 * FONT] * max(layer)
+    layout = layered(sizes, edges, layer, gaps=gaps, apart=1.0 * FONT, lane=0.6 * FONT)
+    return _Picture(names, sizes, edges, layer, layout)
+
+
+def boxes_extent(space: SearchSpace, rows: Tensor) -> tuple[float, float]:
+    """Width and height in points of :func:`draw_boxes`."""
+    layout = _boxes(space, rows).layout
+    return layout.breadth[1] - layout.breadth[0] + 8, layout.length + 8
+
+
+def draw_boxes(space: SearchSpace, rows: Tensor, ax: Axes, size: Size) -> None:
+    """Operations as boxes in layers by longest path, the input at the top, the output at the bottom."""
+    picture = _boxes(space, rows)
+    low, high = picture.layout.breadth
+    scale = fit_points(ax, (low - 4, high + 4), (-picture.layout.length - 4, 4), size)
+    font = FONT * scale
+    for points, codes in picture.courses(0.7):
+        path = [(across, -along) for along, across in points]
+        curve(ax, path, codes, mutation_scale=0.9 * font, color=EDGE, linewidth=0.12 * font, zorder=1)
+    for name, (along, across), (thick, broad) in zip(picture.names, picture.layout.centers, picture.sizes, strict=True):
+        color = INK if name in space.node_types[:2] else op_color(space, name)
+        box(ax, (across, -along), (broad, thick), op_label(name), color, font)
+
+
+# --- dots -----------------------------------------------------------------------------------------
+
+
+def _dots(space: SearchSpace, rows: Tensor) -> _Picture:
+    names, edges = _cell(space, rows)
+    layer = longest_path_layers(len(names), edges)
+    sizes = [(2.6 * DOT_FONT,) * 2 if name in space.node_types[:2] else (1.0 * DOT_FONT,) * 2 for name in names]
+    gaps = [1.9 * DOT_FONT] * max(layer)
+    dense = min(max(240 / max(len(edges), 1), 0.8), 4.0)  # points from lane to lane
+    layout = layered(sizes, edges, layer, gaps=gaps, apart=0.55 * DOT_FONT, lane=0.0, lanes_apart=dense)
+    return _Picture(names, sizes, edges, layer, layout)
+
+
+def dots_extent(space: SearchSpace, rows: Tensor) -> tuple[float, float]:
+    """Width and height in points of :func:`draw_dots`."""
+    layout = _dots(space, rows).layout
+    return layout.length + 8, layout.breadth[1] - layout.breadth[0] + 8
+
+
+def draw_dots(space: SearchSpace, rows: Tensor, ax: Axes, size: Size) -> None:
+    """A large cell: its vertices as dots in layers by longest path, from the input at the left to the output."""
+    from matplotlib.patches import Circle
+
+    picture = _dots(space, rows)
+    low, high = picture.layout.breadth
+    scale = fit_points(ax, (-4, picture.layout.length + 4), (-high - 4, -low + 4), size)
+    font = DOT_FONT * scale
+    kinds = sorted({name for name in picture.names} - set(space.node_types[:2]))
+    for points, codes in picture.courses(0.0):
+        path = [(along, -across) for along, across in points]
+        curve(ax, path, codes, mutation_scale=0.6 * font, color=EDGE, linewidth=0.07 * font, alpha=0.75, zorder=1)
+    for name, (along, across), (thick, _) in zip(picture.names, picture.layout.centers, picture.sizes, strict=True):
+        ends = name in space.node_types[:2]
+        color = INK if ends else _DOT if len(kinds) == 1 else op_color(space, name)
+        ax.add_patch(
+            Circle((along, -across), thick / 2, facecolor=color, edgecolor="white", linewidth=0.08 * font, zorder=3,
+                   gid="vertex")
+        )  # fmt: skip
+        if ends:
+            ax.text(along, -across, op_label(name), ha="center", va="center", fontsize=font, color=text_on(color),
+                    zorder=4)  # fmt: skip
