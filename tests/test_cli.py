@@ -77,7 +77,7 @@ def latent(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_help_lists_the_commands_in_the_order_of_their_use() -> None:
     text = run("--help").stdout
-    names = ["spaces", "benchmarks", "pretrain", "encode", "decode", "search", "report", "doctor"]
+    names = ["spaces", "draw", "data", "benchmarks", "pretrain", "encode", "decode", "search", "report", "doctor"]
     first_words = [text.strip("\u2502 ").split(" ")[0] for text in text.splitlines()]
     assert [word for word in first_words if word in names] == names
     assert run(code=2).stdout.strip().startswith("Usage")

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import DataFileError, InvalidCodeError, ObservationError, UnknownNameError
 from ..spaces import SearchSpace, get_space
+from .columns import Columns
+from .index import CodeIndex, compact_dtype
+from .reader import ImportedTable, parse_column
+
+_CHUNK = 50_000  # rows that are checked or brought to canonical form at a time: bounds the memory of an import
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,24 +42,40 @@ class BestCell:
 
 
 class TabularBenchmark:
-    """Measured values of cells; larger is better in every metric.
+    """Measured values of cells. Larger is better, except in the metrics of ``minimize``.
 
-    Every code is a row of its own. Isomorphic codes compute the same function but were trained and
-    measured on their own, so their values differ by training noise: see :meth:`values_by_key`.
-    Tensors that the table returns whole (``codes``, :meth:`values`, :meth:`ranks`) are on the CPU;
-    answers to codes are on the codes' device. Nothing changes after construction: thread-safe.
+    In most tables every code is a row of its own: isomorphic codes compute the same function but were
+    trained and measured on their own, so their values differ by training noise (see
+    :meth:`values_by_key`). In a table ``by_network`` a row stands for all codes of its network.
+
+    A metric may have been measured at several fidelities (numbers of epochs), each in several
+    repeats. ``test_accuracy`` is its mean over the repeats at the largest fidelity,
+    ``test_accuracy@12`` the mean after 12 epochs, ``test_accuracy@12#0`` the first repeat; these names
+    can be given wherever a metric is asked for.
+
+    What was not measured is NaN in :meth:`values` and :meth:`query`; :meth:`best` passes it over.
+    Tensors that the table returns whole (``codes``, :meth:`values`, :meth:`ranks`) are new ones on the
+    CPU; answers to codes are on the codes' device. Nothing that callers see changes after
+    construction: thread-safe.
 
     Args:
         name: the benchmark's name.
-        space: the space of the codes, or its name; at most 2^63 codes large.
-        codes: [n, D] long, distinct, n at least 1.
-        metrics: name -> [n] finite floats.
+        space: the space of the codes, or its name.
+        codes: [n, D] integers, distinct, n at least 1.
+        metrics: column name -> [n] floats; float32 is kept as such, everything else as double.
         default: the metric that is meant where none is named.
+        minimize: metrics of which less is better.
+        incomplete: metrics that may hold NaN (not measured); None for all.
+        by_network: whether a row stands for all codes of its network.
+        source: what the table was made from, in one line.
+        units: metric -> unit.
+        facts: further facts about the table.
 
     Raises:
         InvalidCodeError: a row is no cell of the space.
-        DataFileError: a cell occurs twice, or a metric has a wrong shape or a value that is not finite.
-        UnknownNameError: ``default`` is no metric.
+        DataFileError: a cell (``by_network``: a network) occurs twice, a metric has a wrong shape, is
+            infinite, or is NaN without being incomplete, or has no value at all.
+        UnknownNameError: ``default``, or a name in ``minimize``, ``incomplete`` or ``units``, is no metric.
     """
 
     def __init__(
@@ -63,75 +86,211 @@ class TabularBenchmark:
         metrics: Mapping[str, Tensor | Sequence[float]],
         *,
         default: str,
+        minimize: Iterable[str] = (),
+        incomplete: Iterable[str] | None = (),
+        by_network: bool = False,
+        source: str = "",
+        units: Mapping[str, str] | None = None,
+        facts: Mapping[str, Any] | None = None,
     ) -> None:
-        self.name = name
+        self.name, self.source, self.by_network = name, source, by_network
         self.space = get_space(space)
-        if self.space.size > 2**63:
-            raise DataFileError(f"{name}: {self.space.name} has {self.space.size:,} codes, a table takes at most 2^63")
-        self.codes = self.space.check_codes(codes).cpu().clone()
-        if len(self.codes) == 0:
-            raise DataFileError(f"{name}: the table has no cells")
-        # A code as one integer: the position in the lexicographic order of all codes.
-        strides = [1]
-        for cardinality in reversed(self.space.cardinalities[1:]):
-            strides.append(strides[-1] * cardinality)
-        self._strides = torch.tensor(strides[::-1])
-        self._sorted, self._order = self._positions(self.codes).sort()
-        twice = (self._sorted[1:] == self._sorted[:-1]).nonzero()
-        if len(twice):
-            row = int(self._order[twice[0, 0] + 1])
-            raise DataFileError(f"{name}: the cell {self.codes[row].tolist()} occurs more than once")
-        self._values = {metric: self._check_values(metric, values) for metric, values in metrics.items()}
-        if default not in self._values:
-            raise UnknownNameError(f"metric of {name}", default, self._values)
+        self.minimize, self.units, self.facts = frozenset(minimize), dict(units or {}), dict(facts or {})
         self.default_metric = default
+        self._codes = self._check_all_codes(codes)
+        self._canonical = self._canonical_codes() if by_network else self._codes
+        known = sorted({parse_column(column).metric for column in metrics})
+        lacking = set(known if incomplete is None else incomplete)
+        for metric in (default, *self.minimize, *self.units, *lacking):
+            if metric not in known:
+                raise UnknownNameError(f"metric of {name}", metric, known)
+        checked = {
+            column: self._check_values(column, values, parse_column(column).metric in lacking)
+            for column, values in metrics.items()
+        }
+        self._columns = Columns(name, checked)
+        self._refuse_duplicates()
 
-    def _check_values(self, metric: str, values: Tensor | Sequence[float]) -> Tensor:
-        tensor = torch.as_tensor(values).detach().cpu().double().clone()
-        if tensor.shape != (len(self.codes),):
+    @classmethod
+    def from_imported(cls, table: ImportedTable, *, name: str | None = None) -> TabularBenchmark:
+        """The table that a reader made, checked; any of its metrics may lack values.
+
+        Args:
+            table: what the reader returned.
+            name: another name than the reader's.
+
+        Raises:
+            InvalidCodeError, DataFileError, UnknownNameError: as the constructor.
+        """
+        return cls(
+            table.name if name is None else name,
+            table.space,
+            table.codes,
+            table.metrics,
+            default=table.default,
+            minimize=table.minimize,
+            incomplete=None,
+            by_network=table.by_network,
+            source=table.source,
+            units=table.units,
+            facts=table.facts,
+        )
+
+    @classmethod
+    def _from_cache(
+        cls,
+        *,
+        name: str,
+        space: SearchSpace,
+        codes: Tensor,
+        canonical: Tensor,
+        columns: Mapping[str, Tensor],
+        default: str,
+        minimize: Iterable[str],
+        by_network: bool,
+        source: str,
+        units: Mapping[str, str],
+        facts: Mapping[str, Any],
+    ) -> TabularBenchmark:
+        """A table from parts that were checked when the cache was written; columns may be read when used."""
+        table = cls.__new__(cls)
+        table.name, table.source, table.by_network, table.space = name, source, by_network, space
+        table.minimize, table.units, table.facts = frozenset(minimize), dict(units), dict(facts)
+        table.default_metric = default
+        table._codes, table._canonical = codes, canonical
+        table._columns = Columns(name, columns)
+        return table
+
+    # --- checks -------------------------------------------------------------------------------
+
+    def _check_all_codes(self, codes: Tensor | Sequence[Sequence[int]]) -> Tensor:
+        """The codes in their compact type: [n, D]."""
+        if not isinstance(codes, Tensor):
+            codes = self.space.check_codes(codes)
+        if codes.ndim != 2 or len(codes) <= _CHUNK:
+            parts = [self.space.check_codes(codes)]
+        else:
+            parts = []
+            for start in range(0, len(codes), _CHUNK):
+                try:
+                    self.space.check_codes(codes[start : start + _CHUNK])
+                except InvalidCodeError as error:
+                    raise InvalidCodeError(f"{error} (rows counted from row {start})") from None
+                parts.append(codes[start : start + _CHUNK])
+        if len(codes) == 0:
+            raise DataFileError(f"{self.name}: the table has no cells")
+        compact = compact_dtype(self.space.cardinalities)
+        return torch.from_numpy(np.concatenate([part.detach().cpu().numpy().astype(compact) for part in parts]))
+
+    def _canonical_codes(self) -> Tensor:
+        parts = [self.space.canonical(part.long()).to(self._codes.dtype) for part in self._codes.split(_CHUNK)]
+        canonical = torch.cat(parts)
+        return self._codes if torch.equal(canonical, self._codes) else canonical
+
+    def _check_values(self, column: str, values: Tensor | Sequence[float], may_lack: bool) -> Tensor:
+        tensor = values.detach().cpu() if isinstance(values, Tensor) else torch.tensor(values, dtype=torch.double)
+        tensor = tensor.clone() if tensor.dtype == torch.float32 else tensor.double()
+        if tensor.shape != (len(self),):
             raise DataFileError(
-                f"{self.name}: metric {metric!r} must have shape [{len(self.codes)}], got {list(tensor.shape)}"
+                f"{self.name}: metric {column!r} must have shape [{len(self)}], got {list(tensor.shape)}"
             )
-        if not bool(tensor.isfinite().all()):
-            row = int((~tensor.isfinite()).nonzero()[0])
+        wrong = tensor.isinf() if may_lack else ~tensor.isfinite()
+        if bool(wrong.any()):
+            row = int(wrong.nonzero()[0])
             raise DataFileError(
-                f"{self.name}: metric {metric!r} is {float(tensor[row])} for the cell {self.codes[row].tolist()}, "
+                f"{self.name}: metric {column!r} is {float(tensor[row])} for the cell {self._codes[row].tolist()}, "
                 "must be finite"
             )
+        if bool(tensor.isnan().all()):
+            raise DataFileError(f"{self.name}: metric {column!r} has no value: it is NaN for all {len(self):,} cells")
         return tensor
 
+    def _refuse_duplicates(self) -> None:
+        twice = self._index.duplicate()
+        if twice is None:
+            return
+        first, second = twice
+        if self.by_network:
+            raise DataFileError(
+                f"{self.name}: rows {first} and {second} are the same network, "
+                f"{self._codes[first].tolist()} and {self._codes[second].tolist()}: a network has one row in this table"
+            )
+        raise DataFileError(
+            f"{self.name}: the cell {self._codes[second].tolist()} occurs more than once, in rows {first} and {second}"
+        )
+
+    @cached_property
+    def _index(self) -> CodeIndex:
+        return CodeIndex(self._canonical.numpy(), self.space.cardinalities)
+
+    # --- what there is ------------------------------------------------------------------------
+
     def __len__(self) -> int:
-        return len(self.codes)
+        return len(self._codes)
 
     def __repr__(self) -> str:
         return f"TabularBenchmark(name={self.name!r}, cells={len(self):,}, metrics={self.metrics})"
 
     @property
+    def codes(self) -> Tensor:
+        """All cells, in the order of the rows: [n, D] long, made anew each time (they are stored compactly)."""
+        return self._codes.long()
+
+    @property
     def metrics(self) -> list[str]:
         """Names of the metrics, sorted."""
-        return sorted(self._values)
+        return self._columns.metrics
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of all columns, those of single fidelities and repeats included, sorted."""
+        return self._columns.names
 
     @cached_property
     def keys(self) -> list[str]:
         """Canonical key of every row."""
-        return self.space.keys(self.codes)
+        return [key for part in self._codes.split(_CHUNK) for key in self.space.keys(part.long())]
 
-    def values(self, metric: str | None = None) -> Tensor:
-        """The whole column of a metric: [n] double.
+    def direction(self, metric: str | None = None) -> Literal["maximize", "minimize"]:
+        """Whether more or less of a metric is better.
 
         Raises:
             UnknownNameError: no such metric.
         """
-        return self._column(metric).clone()
+        return "minimize" if self._columns.resolve(self._named(metric)).metric in self.minimize else "maximize"
 
-    def _column(self, metric: str | None) -> Tensor:
-        name = self.default_metric if metric is None else metric
-        if name not in self._values:
-            raise UnknownNameError(f"metric of {self.name}", name, self._values)
-        return self._values[name]
+    def fidelities(self, metric: str | None = None) -> list[int]:
+        """The fidelities (epochs) at which a metric was measured, ascending; empty where it has a single one.
 
-    def _positions(self, codes: Tensor) -> Tensor:
-        return (codes * self._strides).sum(1)
+        Raises:
+            UnknownNameError: no such metric.
+        """
+        return self._columns.fidelities(self._named(metric))
+
+    def repeats(self, metric: str | None = None, fidelity: int | None = None) -> list[int]:
+        """The repeats of a metric at a fidelity (None for the largest), ascending; empty where only means are known.
+
+        Raises:
+            UnknownNameError: no such metric or fidelity.
+        """
+        return self._columns.repeats(self._named(metric), fidelity)
+
+    def _named(self, metric: str | None) -> str:
+        return self.default_metric if metric is None else metric
+
+    def values(self, metric: str | None = None, fidelity: int | None = None, repeat: int | None = None) -> Tensor:
+        """The whole column of a metric: [n] double, NaN where not measured.
+
+        Args:
+            metric: one of :attr:`metrics` or :attr:`columns`; None for the default.
+            fidelity: one of :meth:`fidelities`; None for the largest.
+            repeat: one of :meth:`repeats`; None for the mean over them.
+
+        Raises:
+            UnknownNameError: no such metric, fidelity or repeat.
+        """
+        column = self._columns.get(self._named(metric), fidelity, repeat)
+        return column.double() if column.dtype != torch.double else column.clone()
 
     # --- by code ------------------------------------------------------------------------------
 
@@ -142,9 +301,9 @@ class TabularBenchmark:
             InvalidCodeError: a code is no cell of the space, or a cell is not in the table.
         """
         codes = self.space.check_codes(codes)
-        wanted = self._positions(codes.cpu())
-        place = torch.searchsorted(self._sorted, wanted).clamp_max(len(self) - 1)
-        missing = (self._sorted[place] != wanted).nonzero()
+        wanted = self.space.canonical(codes) if self.by_network else codes
+        found = torch.from_numpy(self._index.find(wanted.cpu().numpy()))
+        missing = (found < 0).nonzero()
         if len(missing):
             row = int(missing[0, 0])
             text = self.space.format(codes[row : row + 1])[0]
@@ -152,32 +311,44 @@ class TabularBenchmark:
                 f"{self.name}: codes[{row}] = {codes[row].tolist()} ({text}) is not among the table's "
                 f"{len(self):,} cells ({len(missing)} of {len(codes)} codes are not)"
             )
-        return self._order[place].to(codes.device)
+        return found.to(codes.device)
 
-    def query(self, codes: Tensor | Sequence[Sequence[int]], metric: str | None = None) -> Tensor:
+    def query(
+        self,
+        codes: Tensor | Sequence[Sequence[int]],
+        metric: str | None = None,
+        fidelity: int | None = None,
+        repeat: int | None = None,
+    ) -> Tensor:
         """Measured values of cells.
 
         Args:
             codes: [B, D] long.
-            metric: one of :attr:`metrics`; None for the default.
+            metric: one of :attr:`metrics` or :attr:`columns`; None for the default.
+            fidelity: one of :meth:`fidelities`, such as the epochs trained; None for the largest.
+            repeat: one of :meth:`repeats`; None for the mean over them.
 
         Returns:
-            [B] double, on the codes' device.
+            [B] double, on the codes' device; NaN where the cell is in the table but this was not measured.
 
         Raises:
             InvalidCodeError: a code is no cell of the space, or a cell is not in the table.
-            UnknownNameError: no such metric.
+            UnknownNameError: no such metric, fidelity or repeat.
         """
-        column = self._column(metric)
+        column = self._columns.get(self._named(metric), fidelity, repeat)
         rows = self.rows(codes)
-        return column[rows.cpu()].to(rows.device)
+        return column[rows.cpu()].double().to(rows.device)
 
     def regret(self, codes: Tensor | Sequence[Sequence[int]], metric: str | None = None) -> Tensor:
-        """How far cells [B, D] are from the best of the table: [B] double, at least 0, in the metric's unit."""
-        return self._column(metric).max().item() - self.query(codes, metric)
+        """How much worse cells [B, D] are than the best of the table, in the metric's unit.
+
+        Returns:
+            [B] double, at least 0, NaN where not measured; on the codes' device.
+        """
+        return (self._best_value(metric) - self.query(codes, metric)) * self._sign(metric)
 
     def regret_of_values(self, values: Tensor | Sequence[float], metric: str | None = None) -> Tensor:
-        """How far values of any shape are from the table's best value: doubles of the same shape.
+        """How much worse values of any shape are than the table's best value: doubles of the same shape.
 
         Raises:
             ObservationError: a value is NaN.
@@ -185,18 +356,31 @@ class TabularBenchmark:
         values = torch.as_tensor(values).double()
         if bool(values.isnan().any()):
             raise ObservationError(f"{self.name}: the regret of NaN is not defined; leave failed evaluations out")
-        return self._column(metric).max().item() - values
+        return (self._best_value(metric) - values) * self._sign(metric)
 
     # --- over the table -----------------------------------------------------------------------
 
+    def _sign(self, metric: str | None) -> int:
+        return -1 if self.direction(metric) == "minimize" else 1
+
+    def _goodness(self, metric: str | None) -> Tensor:
+        """The column so that larger is better, -inf where not measured: [n] double."""
+        return (self.values(metric) * self._sign(metric)).nan_to_num_(nan=-torch.inf)
+
+    def _best_value(self, metric: str | None) -> float:
+        return float(self._goodness(metric).max()) * self._sign(metric)
+
     def best(self, metric: str | None = None) -> BestCell:
-        """The row with the largest value; among equals, the first in the table."""
-        column = self._column(metric)
-        row = int(column.argmax())
-        code = self.codes[row].clone()
+        """The row with the best value of those measured; among equals, the first in the table.
+
+        Raises:
+            UnknownNameError: no such metric.
+        """
+        row = int(self._goodness(metric).argmax())
+        code = self._codes[row].long()
         return BestCell(
-            value=float(column[row]),
-            metric=self.default_metric if metric is None else metric,
+            value=float(self._columns.get(self._named(metric))[row]),
+            metric=self._named(metric),
             row=row,
             code=code,
             key=self.space.keys(code[None])[0],
@@ -204,14 +388,18 @@ class TabularBenchmark:
         )
 
     def ranks(self, metric: str | None = None) -> Tensor:
-        """Rank of every row, 1 = best: [n] long. Equal values share the smallest of their ranks (1, 2, 2, 4)."""
-        column = self._column(metric)
-        ascending = column.sort().values
-        return len(column) - torch.searchsorted(ascending, column, right=True) + 1
+        """Rank of every row, 1 = best: [n] long.
+
+        Equal values share the smallest of their ranks (1, 2, 2, 4); so do the rows that were not
+        measured, which come last.
+        """
+        goodness = self._goodness(metric)
+        ascending = goodness.sort().values
+        return len(goodness) - torch.searchsorted(ascending, goodness, right=True) + 1
 
     def values_by_key(self, metric: str | None = None) -> dict[str, Tensor]:
         """All values measured for every network: key -> [m] double, one for each isomorphic code, in row order."""
-        column = self._column(metric)
+        column = self.values(metric)
         rows: dict[str, list[int]] = {}
         for row, key in enumerate(self.keys):
             rows.setdefault(key, []).append(row)

@@ -63,6 +63,8 @@ class ErrorGroup(TyperGroup):
 
 def _usage(error: Any) -> typer.Exit:
     where = error.ctx.command_path if error.ctx is not None else "latentnas"
+    if not error.format_message().strip():
+        return typer.Exit(2)  # a group without a command, which has shown its help
     message = one_line(ValueError(error.format_message())).rstrip(".")
     typer.echo(f"error: {message}; see: {where} --help", err=True)
     return typer.Exit(2)

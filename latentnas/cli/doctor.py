@@ -94,12 +94,19 @@ def _matrix_product() -> str:
 
 
 def _tables() -> str:
-    from ..benchmarks import get_benchmark, list_benchmarks
+    from ..benchmarks import cached_names, get_benchmark, list_benchmarks
+    from ..errors import LatentNASError
 
     parts = []
     for name in list_benchmarks():
-        table = get_benchmark(name)
-        parts.append(f"{name} ({len(table):,} cells, best {table.best().value:.5g})")
+        try:
+            table = get_benchmark(name)
+            parts.append(f"{name} ({len(table):,} cells, best {table.best().value:.5g})")
+        except LatentNASError as error:
+            if name not in cached_names():
+                raise
+            # One's own import, which the installation does not need.
+            parts.append(f"{name} (cannot be read: {one_line(error)})")
     return ", ".join(parts) or "none"
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .app import app
+from .app import app, one_line
 from .output import print_pairs, print_table
 
 
@@ -48,13 +48,19 @@ def spaces(
 def benchmarks() -> None:
     """List the benchmark tables with their best cells."""
     from ..benchmarks import get_benchmark, list_benchmarks
+    from ..errors import LatentNASError
 
-    rows = []
+    rows, faults = [], []
     for name in list_benchmarks():
-        table = get_benchmark(name)
-        for metric in table.metrics:
-            best = table.best(metric)
-            mark = "*" if metric == table.default_metric else ""
-            rows.append([name, f"{metric}{mark}", f"{len(table):,}", f"{best.value:.5g}", best.text])
+        try:
+            table = get_benchmark(name)
+            for metric in table.metrics:
+                best = table.best(metric)
+                mark = "*" if metric == table.default_metric else ""
+                rows.append([name, f"{metric}{mark}", f"{len(table):,}", f"{best.value:.5g}", best.text])
+        except LatentNASError as error:  # the other tables are still worth listing
+            faults.append(f"{name} cannot be read: {one_line(error)}")
     print_table(["table", "metric", "cells", "best", "best cell"], rows, right=(2, 3))
     typer.echo("* what is meant where no metric is named")
+    for fault in faults:
+        typer.echo(fault)

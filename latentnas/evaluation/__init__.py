@@ -58,7 +58,8 @@ def get_evaluator(name: str | Evaluator, space: str | SearchSpace = "nasbench201
         if name == "tabular":
             if "benchmark" not in options and space.name not in list_benchmarks():
                 raise ConfigError(
-                    f"evaluator tabular: no table is known for {space.name}; tables: {', '.join(list_benchmarks())}"
+                    f"evaluator tabular: no table is known for {space.name}; name one with benchmark=, or import one "
+                    f"(latentnas data import PATH). Tables: {', '.join(list_benchmarks())}"
                 )
             options = {"benchmark": space.name, **options}
         else:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 
 from torch import Tensor
 
 from ..benchmarks import TabularBenchmark, get_benchmark
+from ..errors import ConfigError
 from .base import Evaluation, Evaluator
 
 
 class TabularEvaluator(Evaluator):
-    """The value of a cell is what the table holds for its code.
+    """The value of a cell is what the table holds for its code; where it holds none, the evaluation failed.
 
     Args:
         benchmark: the table, or its name.
-        metric: the metric that is the objective; None for the table's default.
+        metric: the metric that is the objective, larger being better; None for the table's default.
 
     Raises:
         UnknownNameError: no such benchmark or metric.
+        ConfigError: less of this metric is better.
         DataFileError: the table cannot be read.
     """
 
@@ -28,22 +31,33 @@ class TabularEvaluator(Evaluator):
     def __init__(self, benchmark: str | TabularBenchmark = "nasbench201", *, metric: str | None = None) -> None:
         self.benchmark = get_benchmark(benchmark)
         self.space = self.benchmark.space
+        if self.benchmark.direction(metric) == "minimize":
+            raise ConfigError(
+                f"{self.name}: the objective is maximised, but of {metric or self.benchmark.default_metric} in "
+                f"{self.benchmark.name} less is better; metrics: "
+                f"{', '.join(name for name in self.benchmark.metrics if name not in self.benchmark.minimize)}"
+            )
         best = self.benchmark.best(metric)
         self.metric, self.optimum = best.metric, best.value
 
     def evaluate(self, codes: Tensor) -> Iterator[Evaluation]:
-        """Look up ``codes`` [B, D]; every metric of the table comes along.
+        """Look up ``codes`` [B, D]; every metric of the table comes along, those that were not measured left out.
 
         Raises:
             InvalidCodeError: a row is no cell of the space, or not in the table.
         """
         started = time.perf_counter()
-        columns = {name: self.benchmark.query(codes, name).tolist() for name in self.benchmark.metrics}
+        names = dict.fromkeys([*self.benchmark.metrics, self.metric])
+        columns = {name: self.benchmark.query(codes, name).tolist() for name in names}
         seconds = (time.perf_counter() - started) / max(len(codes), 1)
-        return (
-            Evaluation(columns[self.metric][row], {name: column[row] for name, column in columns.items()}, seconds)
-            for row in range(len(codes))
-        )
+        return (self._evaluation(columns, row, seconds) for row in range(len(codes)))
+
+    def _evaluation(self, columns: dict[str, list[float]], row: int, seconds: float) -> Evaluation:
+        metrics = {name: column[row] for name, column in columns.items() if not math.isnan(column[row])}
+        if self.metric not in metrics:
+            failure = f"{self.benchmark.name} holds no {self.metric} of this cell"
+            return Evaluation(None, metrics, seconds, failure)
+        return Evaluation(metrics[self.metric], metrics, seconds)
 
     def config(self) -> dict[str, object]:
         return {"name": self.name, "benchmark": self.benchmark.name, "metric": self.metric}

@@ -34,7 +34,6 @@ def format_count(number: int) -> str:
     return f"{number:,}" if number < 10**18 else f"{number:.3e}"
 
 
-
 class SearchSpace(ABC):
     """A set of cells, each a fixed-length row of integers (its *code*).
 

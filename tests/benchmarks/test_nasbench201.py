@@ -69,7 +69,7 @@ def test_operations_and_edges_are_where_they_belong(bench: TabularBenchmark) -> 
 
 
 def test_registry_reads_the_file_once(bench: TabularBenchmark) -> None:
-    assert list_benchmarks() == ["nasbench201"]
+    assert "nasbench201" in list_benchmarks()
     assert get_benchmark("nasbench201") is bench
     assert get_benchmark(bench) is bench
     with pytest.raises(UnknownNameError, match="Did you mean 'nasbench201'"):

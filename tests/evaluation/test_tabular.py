@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from latentnas.benchmarks import TabularBenchmark
-from latentnas.errors import InvalidCodeError
+from latentnas.errors import ConfigError, InvalidCodeError
 from latentnas.evaluation import TabularEvaluator
 
 CODES = [[0] * 6, [3] * 6, [1] * 6]
@@ -37,3 +37,39 @@ def test_another_metric_as_objective() -> None:
 def test_cells_that_are_not_in_the_table() -> None:
     with pytest.raises(InvalidCodeError, match=r"codes\[1\].*not among the table's 3 cells"):
         TabularEvaluator(TABLE).evaluate(torch.tensor([CODES[0], [4] * 6]))
+
+
+PARTIAL = TabularBenchmark(
+    "partial",
+    "nasbench201",
+    CODES,
+    {"accuracy@12": [1.0, 2.0, 3.0], "accuracy@200": [10.0, float("nan"), 70.0], "latency": [3.0, 1.0, float("nan")]},
+    default="accuracy",
+    minimize=["latency"],
+    incomplete=["accuracy", "latency"],
+)
+
+
+def test_what_was_not_measured_is_a_failed_evaluation() -> None:
+    evaluator = TabularEvaluator(PARTIAL)
+    assert evaluator.optimum == 70.0
+    results = list(evaluator.evaluate(torch.tensor(CODES)))
+    assert [result.value for result in results] == [10.0, None, 70.0]
+    assert [result.failure for result in results] == [None, "partial holds no accuracy of this cell", None]
+    assert [result.metrics for result in results] == [
+        {"accuracy": 10.0, "latency": 3.0},
+        {"latency": 1.0},
+        {"accuracy": 70.0},
+    ]
+
+
+def test_a_fidelity_as_objective() -> None:
+    evaluator = TabularEvaluator(PARTIAL, metric="accuracy@12")
+    results = list(evaluator.evaluate(torch.tensor(CODES[1:2])))
+    assert (evaluator.optimum, results[0].value) == (3.0, 2.0)
+    assert results[0].metrics == {"accuracy@12": 2.0, "latency": 1.0}
+
+
+def test_a_metric_of_which_less_is_better_is_no_objective() -> None:
+    with pytest.raises(ConfigError, match="of latency in partial less is better; metrics: accuracy"):
+        TabularEvaluator(PARTIAL, metric="latency")

@@ -26,7 +26,7 @@ def test_a_space_passes_through() -> None:
 def test_unknown_names_get_a_suggestion() -> None:
     with pytest.raises(UnknownNameError, match=r"unknown space 'nasbench_201'\. Did you mean 'nasbench201'"):
         ln.get_space("nasbench_201")
-    with pytest.raises(LookupError, match="Known: enas_macro12"):
+    with pytest.raises(LookupError, match="Known: darts, enas_macro12"):
         ln.get_space("")
 
 
