@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
@@ -68,14 +69,14 @@ def views_of(name: str) -> tuple[str, Callable[[], int]]:
     return f"{name}: node views", lambda: len(space.node_graphs(codes))
 
 
-CASES = {
+CASES: dict[str, Callable[[], tuple[str, int | Callable[[], int]]]] = {
     "networks": nasbench101_networks,
     "keys": nasbench101_keys,
     "hashes": nasbench101_hashes,
     "views": nasbench101_views,
     "darts": darts_samples,
-    **{f"keys_{name}": lambda name=name: keys_of(name) for name in ln.list_spaces() if name != "nasbench101"},
-    **{f"views_{name}": lambda name=name: views_of(name) for name in ln.list_spaces() if name != "nasbench101"},
+    **{f"keys_{name}": partial(keys_of, name) for name in ln.list_spaces() if name != "nasbench101"},
+    **{f"views_{name}": partial(views_of, name) for name in ln.list_spaces() if name != "nasbench101"},
 }
 
 
@@ -118,9 +119,10 @@ def main() -> None:
     if options.case:
         measure(options.case)
         return
-    sizes()
     if options.sizes:
+        sizes()
         return
+    subprocess.run([sys.executable, __file__, "--sizes"], check=True)  # a child inherits its parent's peak memory
     print(f"\n{'work, one thread':<44} {'cells':>10} {'seconds':>9} {'cells/s':>12} {'peak, GiB':>10}", flush=True)
     for case in CASES:
         subprocess.run([sys.executable, __file__, "--case", case], check=True)

@@ -78,7 +78,14 @@ def parse(words: list[str]) -> None:
 
 
 def test_pages_are_there() -> None:
-    assert [page.name for page in PAGES] == ["README.md", "benchmarks.md", "campaigns.md", "own-space.md", "python-api.md", "spaces.md"]
+    assert [page.name for page in PAGES] == [
+        "README.md",
+        "benchmarks.md",
+        "campaigns.md",
+        "own-space.md",
+        "python-api.md",
+        "spaces.md",
+    ]
     for page in PAGES:
         assert blocks(page, "python"), page.name
     assert len(commands(ROOT / "README.md")) > 3

@@ -87,7 +87,9 @@ def load(path: str | Path | None = None) -> TabularBenchmark:
     strides = torch.tensor([len(OPERATIONS) ** p for p in range(len(EDGES) - 1, -1, -1)])
     order = (codes * strides).sum(1).argsort()
     values = {metric: column_values[order] for metric, column_values in metrics.items()}
-    return TabularBenchmark("nasbench201", space, codes[order], values, default=DEFAULT_METRIC)
+    return TabularBenchmark(
+        "nasbench201", space, codes[order], values, default=DEFAULT_METRIC, units=dict.fromkeys(values, "%")
+    )
 
 
 def _read_field(path: Path, records: list[object], field: str) -> torch.Tensor:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..spaces.base import format_count
 from .app import INTERRUPTED, app
 from .output import print_pairs
-from .spaces import count
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -81,7 +81,7 @@ def pretrain(
     checked = "held-out cells" if metrics["validation"] == "held out" else "a sample of the training cells"
     print_pairs(
         [
-            ("space", f"{model.space.name}, {count(model.space.size)} codes"),
+            ("space", f"{model.space.name}, {format_count(model.space.size)} codes"),
             ("dimensions", str(model.latent_dim)),
             ("reconstruction", f"{100 * metrics['reconstruction_accuracy']:.2f}% of {checked}"),
             ("saved in", str(out)),

@@ -92,13 +92,17 @@ def _known_values(config: Mapping[str, object], space: SearchSpace) -> tuple[Tab
     options = _options(config, "evaluator_options")
     benchmark: TabularBenchmark = get_benchmark(str(options.get("benchmark") or space.name))
     metric = str(options.get("metric") or benchmark.default_metric)
-    return Table(benchmark.codes, benchmark.values(metric)), metric_label(metric), "%"
+    values = benchmark.values(metric)
+    known = values.isfinite()  # a table may lack some
+    unit = "%" if benchmark.units.get(metric) == "%" else ""
+    return Table(benchmark.codes[known], values[known]), metric_label(metric), unit
 
 
 def metric_label(metric: str) -> str:
     """How a benchmark's metric is written for people: ``cifar10_test`` -> ``CIFAR-10 test accuracy``."""
-    words = metric.replace("cifar100", "CIFAR-100").replace("cifar10", "CIFAR-10").split("_")
-    return " ".join([*words, "accuracy"])
+    text = metric.replace("cifar100", "CIFAR-100").replace("cifar10", "CIFAR-10").replace("_", " ")
+    # the tables of NAS-Bench-201 name their accuracies after the data set and the split alone
+    return f"{text} accuracy" if re.fullmatch(r"(CIFAR|ImageNet)\S* (train|valid|test).*", text) else text
 
 
 def _latent_space(config: Mapping[str, object], space: SearchSpace) -> tuple[LatentSpace | None, list[str]]:

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,7 +15,8 @@ from .base import SearchSpace
 from .grammar import TemplateGrammar
 from .graphs import INPUT, OUTPUT, NodeGraphs
 
-_DIGITS = "0123456789abcdef"
+_CHARACTERS = np.frombuffer(b"0123456789abcdef.", dtype=np.uint8)
+_POINT = 16
 
 
 class ChainSpace(SearchSpace):
@@ -75,8 +77,19 @@ class ChainSpace(SearchSpace):
 
         The key of an ENAS cell of three layers is e.g. ``1.40.500``.
         """
-        rows = self._layer_rows(self.check_codes(codes))
-        return [".".join("".join(_DIGITS[v] for v in [*values, *bits]) for values, bits in row) for row in rows]
+        values = self.check_codes(codes).cpu().numpy()
+        values = np.concatenate([values, np.full((len(values), 1), _POINT)], 1)
+        characters = np.ascontiguousarray(_CHARACTERS[values[:, self._key_columns()]])  # [B, length of a key]
+        return characters.view(f"S{characters.shape[1]}")[:, 0].astype(str).tolist() if len(values) else []
+
+    def _key_columns(self) -> list[int]:
+        """The code column of each character of a key, -1 for a point."""
+        step, start = len(self._counts), self._width
+        columns: list[int] = []
+        for k in range(self.layers):
+            columns += [*range(k * step, (k + 1) * step), *range(start, start + k), -1]
+            start += k
+        return columns[:-1]
 
     def node_graphs(self, codes: Tensor) -> NodeGraphs:
         codes = self.check_codes(codes)

@@ -91,3 +91,7 @@ def test_passwords_are_not_shown(url: str, shown: str) -> None:
 def test_metrics_are_written_for_people() -> None:
     assert metric_label("cifar10_test") == "CIFAR-10 test accuracy"
     assert metric_label("cifar100_valid") == "CIFAR-100 valid accuracy"
+    assert metric_label("cifar10_test_noisy") == "CIFAR-10 test noisy accuracy"
+    assert metric_label("ImageNet16-120_test") == "ImageNet16-120 test accuracy"
+    assert metric_label("test_accuracy") == "test accuracy"
+    assert metric_label("weight_sharing_accuracy") == "weight sharing accuracy"
