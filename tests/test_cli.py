@@ -18,7 +18,6 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
-from latentnas import spaces
 from latentnas.benchmarks import get_benchmark
 from latentnas.campaign import SearchProgress, Store
 from latentnas.cli import app, main
@@ -177,7 +176,7 @@ def test_benchmarks() -> None:
     best = get_benchmark("nasbench201").best()
     row = next(line for line in text.splitlines() if line.startswith("nasbench201 "))
     assert row.split()[:3] == ["nasbench201", "nasbench201", "15,625"]
-    assert f"  cifar10_test and 4 more  {best.value:.5g}  {best.text}" in row
+    assert row.split()[3:] == ["cifar10_test", "and", "4", "more", f"{best.value:.5g}", best.text]
     assert "nas_bench_graph-cora" in text
 
 
@@ -645,13 +644,9 @@ def test_import_registers_a_space_of_the_users(tmp_path: Path) -> None:
         "register_space('two_layers', Named)\n"
     )
     (tmp_path / "mine.py").write_text(text)
-    try:
-        done = CliRunner().invoke(app, ["--import", str(tmp_path / "mine.py"), "spaces"])
-        assert done.exit_code == 0, done.output
-        assert re.search(r"two_layers +3 +72 ", done.output)
-    finally:
-        spaces._SPACES.pop("two_layers", None)
-        spaces._BUILT.pop("two_layers", None)
+    done = CliRunner().invoke(app, ["--import", str(tmp_path / "mine.py"), "spaces"])
+    assert done.exit_code == 0, done.output
+    assert re.search(r"two_layers +3 +72 ", done.output)
 
 
 @pytest.mark.parametrize("name", ["no_such_module_here", "missing.py"])

@@ -294,6 +294,19 @@ class TabularBenchmark:
 
     # --- by code ------------------------------------------------------------------------------
 
+    def holds(self, codes: Tensor | Sequence[Sequence[int]]) -> Tensor:
+        """Which of the cells [B, D] are in the table: [B] bool, on the codes' device.
+
+        Raises:
+            InvalidCodeError: a code is no cell of the space.
+        """
+        return self._find(self.space.check_codes(codes)) >= 0
+
+    def _find(self, codes: Tensor) -> Tensor:
+        """The row of every checked code, -1 where the table lacks it: [B] long."""
+        wanted = self.space.canonical(codes) if self.by_network else codes
+        return torch.from_numpy(self._index.find(wanted.cpu().numpy())).to(codes.device)
+
     def rows(self, codes: Tensor | Sequence[Sequence[int]]) -> Tensor:
         """The table's row of every code [B, D]: [B] long, on the codes' device.
 
@@ -301,8 +314,7 @@ class TabularBenchmark:
             InvalidCodeError: a code is no cell of the space, or a cell is not in the table.
         """
         codes = self.space.check_codes(codes)
-        wanted = self.space.canonical(codes) if self.by_network else codes
-        found = torch.from_numpy(self._index.find(wanted.cpu().numpy()))
+        found = self._find(codes)
         missing = (found < 0).nonzero()
         if len(missing):
             row = int(missing[0, 0])
@@ -311,7 +323,7 @@ class TabularBenchmark:
                 f"{self.name}: codes[{row}] = {codes[row].tolist()} ({text}) is not among the table's "
                 f"{len(self):,} cells ({len(missing)} of {len(codes)} codes are not)"
             )
-        return found.to(codes.device)
+        return found
 
     def query(
         self,

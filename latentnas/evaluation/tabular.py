@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor
 
 from ..benchmarks import TabularBenchmark, get_benchmark
@@ -44,13 +45,17 @@ class TabularEvaluator(Evaluator):
         """Look up ``codes`` [B, D]; every metric of the table comes along, those that were not measured left out.
 
         Raises:
-            InvalidCodeError: a row is no cell of the space, or not in the table.
+            InvalidCodeError: a row is no cell of the space.
         """
         started = time.perf_counter()
+        held = self.benchmark.holds(codes)  # many tables hold a part of their space
         names = dict.fromkeys([*self.benchmark.metrics, self.metric])
-        columns = {name: self.benchmark.query(codes, name).tolist() for name in names}
-        seconds = (time.perf_counter() - started) / max(len(codes), 1)
-        return (self._evaluation(columns, row, seconds) for row in range(len(codes)))
+        values = torch.full((len(held), len(names)), math.nan, dtype=torch.double)
+        for column, name in enumerate(names):
+            values[held.cpu(), column] = self.benchmark.query(codes[held], name).cpu()
+        columns = dict(zip(names, values.T.tolist(), strict=True))
+        seconds = (time.perf_counter() - started) / max(len(held), 1)
+        return (self._evaluation(columns, row, seconds) for row in range(len(held)))
 
     def _evaluation(self, columns: dict[str, list[float]], row: int, seconds: float) -> Evaluation:
         metrics = {name: column[row] for name, column in columns.items() if not math.isnan(column[row])}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import random
+import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
@@ -71,7 +72,14 @@ def test_every_data_set(dataset: str) -> None:
 
 
 def test_the_wheel_is_not_imported() -> None:
-    assert not [name for name in sys.modules if name.split(".")[0] == "nas_bench_graph"]
+    program = (
+        "import sys\n"
+        "from latentnas.benchmarks import get_benchmark\n"
+        "get_benchmark('nas_bench_graph-proteins')\n"
+        "print([name for name in sys.modules if name.split('.')[0] == 'nas_bench_graph'])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_unknown_data_set_missing_wheel_missing_file(monkeypatch: pytest.MonkeyPatch) -> None:

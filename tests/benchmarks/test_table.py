@@ -149,6 +149,7 @@ def test_a_space_of_more_than_2_to_the_63_codes() -> None:
     changed[0, -1] = 1 - changed[0, -1]
     with pytest.raises(InvalidCodeError, match="not among the table"):
         table.query(changed)
+    assert table.holds(torch.cat([changed, codes[5:7]])).tolist() == [False, True, True]
     with pytest.raises(DataFileError, match="occurs more than once, in rows 0 and 300"):
         TabularBenchmark("t", space, torch.cat([codes, codes[:1]]), {"a": torch.arange(301)}, default="a")
 

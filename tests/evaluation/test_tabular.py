@@ -34,9 +34,16 @@ def test_another_metric_as_objective() -> None:
     assert evaluator.config()["metric"] == "speed"
 
 
-def test_cells_that_are_not_in_the_table() -> None:
-    with pytest.raises(InvalidCodeError, match=r"codes\[1\].*not among the table's 3 cells"):
-        TabularEvaluator(TABLE).evaluate(torch.tensor([CODES[0], [4] * 6]))
+def test_cells_that_are_not_in_the_table_are_failed_evaluations() -> None:
+    found, missing = TabularEvaluator(TABLE).evaluate(torch.tensor([CODES[0], [4] * 6]))
+    assert (found.value, found.failure) == (10.0, None)
+    assert (missing.value, missing.metrics) == (None, {})
+    assert missing.failure == "tiny holds no accuracy of this cell"
+
+
+def test_what_is_no_cell_is_refused() -> None:
+    with pytest.raises(InvalidCodeError, match=r"codes\[1, 0\]"):
+        TabularEvaluator(TABLE).evaluate(torch.tensor([CODES[0], [5] * 6]))
 
 
 PARTIAL = TabularBenchmark(

@@ -73,9 +73,10 @@ def test_saving_again_replaces_both_files(folder: Path) -> None:
 
 def test_a_space_of_ones_own(tmp_path: Path) -> None:
     space = ENASMacro(layers=2)
+    space.name = "mine"
     latent = fit(space, epochs=1, codes=space.enumerate())
     latent.save(tmp_path)
-    with pytest.raises(WeightsError, match=r"enas_macro2.*give the space to load"):
+    with pytest.raises(WeightsError, match=r"'mine'.*give the space to load"):
         load(tmp_path)
     assert same_weights(load(tmp_path, space=space), latent)
 

@@ -63,20 +63,15 @@ def test_register_space() -> None:
             super().__init__(layers=2)
             self.name = "mine"
 
-    try:
-        ln.register_space("mine", Mine)
-        first = ln.get_space("mine")
-        assert isinstance(first, Mine)
-        assert "mine" in ln.list_spaces()
-        ln.register_space("mine", Mine)
-        assert ln.get_space("mine") is not first
-        ln.register_space("yours", Mine)
-        with pytest.raises(ConfigError, match="registered as 'yours' calls itself 'mine'"):
-            ln.get_space("yours")
-    finally:
-        for name in ("mine", "yours"):
-            spaces._SPACES.pop(name, None)
-            spaces._BUILT.pop(name, None)
+    ln.register_space("mine", Mine)
+    first = ln.get_space("mine")
+    assert isinstance(first, Mine)
+    assert "mine" in ln.list_spaces()
+    ln.register_space("mine", Mine)
+    assert ln.get_space("mine") is not first
+    ln.register_space("yours", Mine)
+    with pytest.raises(ConfigError, match="registered as 'yours' calls itself 'mine'"):
+        ln.get_space("yours")
 
 
 @pytest.mark.parametrize("name", ["darts", "enas_macro", "enas_macro9", "nasbench301", "", "two words", "a/b"])
