@@ -96,19 +96,18 @@ def measure(case: str) -> None:
 
 
 def sizes() -> None:
-    print(f"{'space':<18} {'code length':>11} {'codes':>28} {'networks':>12} {'vertices':>8}")
+    print(f"{'space':<18} {'code length':>11} {'codes':>26} {'networks':>27} {'vertices':>8}")
     for name in ln.list_spaces():
         space = ln.get_space(name)
-        codes = f"{space.size:,}" if space.size < 10**20 else f"{space.size:.4e}"
         try:
-            networks = f"{space.num_networks:,}" if space.size < 10**9 else ""
+            networks = written(space.num_networks)
         except SpaceTooLargeError:
-            networks = ""
-        if not networks and type(space).canonical is ln.spaces.SearchSpace.canonical:
-            networks = "each code"
-        print(
-            f"{name:<18} {space.dim:>11} {codes:>28} {networks or 'not counted':>12} {space.max_nodes:>8}", flush=True
-        )
+            networks = "not counted"
+        print(f"{name:<18} {space.dim:>11} {written(space.size):>26} {networks:>27} {space.max_nodes:>8}", flush=True)
+
+
+def written(number: int) -> str:
+    return f"{number:,}" if number < 10**20 else f"{number:.4e}"
 
 
 def main() -> None:

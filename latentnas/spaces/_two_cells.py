@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ._count_cells import count_cells
 from .base import SearchSpace
 from .graphs import INPUT, OUTPUT, EdgeGraphs, NodeGraphs, relabel
 
@@ -116,6 +117,12 @@ class TwoCellSpace(SearchSpace):
         positions = torch.cat(parts) if parts else states.new_zeros(0)
         strides, sizes = self._strides.to(codes.device), self._sizes.to(codes.device)
         return self._codes((positions[:, None] // strides % sizes).view(len(codes), 2 * self.nodes))
+
+    @property
+    def num_networks(self) -> int:
+        """The number of distinct networks, counted by symmetry: the square of the number of distinct cells."""
+        same_source = bool((self._choices[:, 0] == self._choices[:, 2]).any())
+        return count_cells(self.nodes, len(self.operations), same_source=same_source) ** 2
 
     def _first_positions(self, states: Tensor) -> Tensor:
         """The smallest position among the relabelled forms of every cell: [C, n] -> [C]."""
