@@ -77,29 +77,33 @@ def read(
     settings = SETTINGS if settings is None else settings
     space = DARTS()
     skipped: Counter[str] = Counter()
-    rows: dict[tuple[int, ...], list[tuple[float, ...]]] = {}
-    taken = 0
+    codes: list[torch.Tensor] = []
+    trainings: list[tuple[float, ...]] = []
     for name, data in _files(path, progress):
         result = _parse(name, data)
         config = result[_CONFIG]
         reason = _other_training(result, config, epochs, settings)
         if reason is None:
             try:
-                code = tuple(space.parse_config(config)[0].tolist())
+                code = space.parse_config(config)
             except ParseError as error:
                 reason = "no cell of the DARTS space"
                 skipped.setdefault(f"(the first: {name}: {error})", 0)
         if reason is not None:
             skipped[reason] += 1
             continue
-        runs = rows.setdefault(code, [])
-        runs.append(_values(name, result))
-        taken += 1
-        if len(runs) > _MOST_RUNS:
-            raise DataFileError(f"{name}: more than {_MOST_RUNS} trainings of one cell; is a folder there twice?")
+        codes.append(code)
+        trainings.append(_values(name, result))
     left_out = "; ".join(f"{count:,} left out: {reason}" if count else reason for reason, count in skipped.items())
-    if not rows:
+    if not codes:
         raise DataFileError(f"{path}: no result can be taken; {left_out or 'there are no files results_*.json'}")
+    # isomorphic cells are one network: their trainings are repeats
+    rows: dict[tuple[int, ...], list[tuple[float, ...]]] = {}
+    for code, values in zip(space.canonical(torch.cat(codes)).tolist(), trainings, strict=True):
+        runs = rows.setdefault(tuple(code), [])
+        runs.append(values)
+        if len(runs) > _MOST_RUNS:
+            raise DataFileError(f"{path}: more than {_MOST_RUNS} trainings of one network; is a folder there twice?")
     metrics = _columns(list(rows.values()), epochs)
     units = dict.fromkeys(_ACCURACIES, "%") | {"params": "parameters", "training_time": "s", "runs": "trainings"}
     return ImportedTable(
@@ -108,10 +112,11 @@ def read(
         codes=torch.tensor(list(rows), dtype=torch.int8),
         metrics=metrics,
         default="test_accuracy",
-        minimize=frozenset({"params", "training_time"}),
-        by_network=False,
-        source=f"{path.name}: {taken:,} trainings of {len(rows):,} cells" + (f"; {left_out}" if left_out else ""),
-        units=units,
+        minimize=frozenset({"params", "training_time"} & metrics.keys()),
+        by_network=True,
+        source=f"{path.name}: {len(codes):,} trainings of {len(rows):,} networks"
+        + (f"; {left_out}" if left_out else ""),
+        units={metric: unit for metric, unit in units.items() if metric in metrics},
     )
 
 
@@ -225,7 +230,10 @@ def _columns(rows: list[list[tuple[float, ...]]], epochs: int) -> dict[str, torc
     columns = {"runs": torch.tensor(counts, dtype=torch.float32)}
     for m, metric in enumerate(_METRICS):
         values = table[:, :, m]
+        if bool(values.isnan().all()):
+            continue  # no result says it
         for r in range(most):
-            columns[f"{metric}@{epochs}#{r}"] = values[:, r].float()
+            if not bool(values[:, r].isnan().all()):
+                columns[f"{metric}@{epochs}#{r}"] = values[:, r].float()
         columns[metric] = columns[f"{metric}@{epochs}"] = values.nanmean(1).float()
     return columns

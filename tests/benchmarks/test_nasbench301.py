@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from latentnas.benchmarks import TabularBenchmark
 from latentnas.benchmarks.nasbench301 import read
 from latentnas.errors import DataFileError
 from latentnas.spaces.darts import DARTS
@@ -89,11 +90,11 @@ def test_folder_and_zip_file(tmp_path: Path, zipped: bool) -> None:
         "nasbench301",
         "darts",
         "test_accuracy",
-        False,
+        True,
     )
     space = DARTS()
     first = space.parse(GENOTYPE)
-    assert torch.equal(table.codes[:1].long(), first)
+    assert torch.equal(table.codes[:1].long(), space.canonical(first))
     assert len(table.codes) == 2
     assert table.metrics["runs"].tolist() == [2, 1]
     assert table.metrics["validation_accuracy"].tolist() == [91, 92]
@@ -107,7 +108,7 @@ def test_folder_and_zip_file(tmp_path: Path, zipped: bool) -> None:
     assert table.metrics["train_accuracy"].tolist() == [86.5, 86.5]
     assert table.minimize == {"params", "training_time"}
     assert table.units["test_accuracy"] == "%"
-    assert table.source.endswith(": 3 trainings of 2 cells")
+    assert table.source.endswith(": 3 trainings of 2 networks")
 
 
 def test_other_experiments_are_left_out_and_counted(tmp_path: Path) -> None:
@@ -126,7 +127,7 @@ def test_other_experiments_are_left_out_and_counted(tmp_path: Path) -> None:
     table = read(path)
     assert table.metrics["test_accuracy"].tolist() == [90.25, 91]
     for part in (
-        "3 trainings of 2 cells",
+        "3 trainings of 2 networks",
         "2 left out: budget 50 epochs",
         "1 left out: layers other than 8",
         "1 left out: learning_rate other than 0.025",
@@ -198,9 +199,30 @@ def test_wrong_results(tmp_path: Path, result: Any, message: str, zipped: bool) 
 def test_parameters_and_time_may_be_absent(tmp_path: Path) -> None:
     result = copy.deepcopy(RESULTS["rs/results_0.json"])
     del result["runtime"], result["info"][0]["model_parameters"]
-    table = read(write(tmp_path, {"results_0.json": result}))
-    assert table.metrics["params"].isnan().all()
-    assert table.metrics["training_time"].isnan().all()
+    table = TabularBenchmark.from_imported(read(write(tmp_path, {"results_0.json": result})))
+    assert not {"params", "training_time"} & set(table.metrics)  # no result says them
+    results = {"results_0.json": RESULTS["rs/results_0.json"], "results_1.json": result}
+    (tmp_path / "both").mkdir()
+    table = TabularBenchmark.from_imported(read(write(tmp_path / "both", results)))
+    assert table.repeats("test_accuracy", 100) == [0, 1]
+    assert table.repeats("training_time", 100) == [0]
+    assert table.values("training_time").tolist() == [5000]
+
+
+def test_trainings_of_isomorphic_cells_are_repeats_of_one_network(tmp_path: Path) -> None:
+    space = DARTS()
+    codes = space.sample(50, seed=0)
+    code = codes[(space.canonical(codes) != codes).any(1)][:1]
+    other = space.canonical(code)
+    assert not torch.equal(code, other)
+    results = {
+        f"results_{i}.json": nasbench301_result(config, 90.0 + i, 90.0)
+        for i, config in enumerate([*space.format_config(code), *space.format_config(other)])
+    }
+    table = TabularBenchmark.from_imported(read(write(tmp_path, results)))
+    assert len(table) == 1
+    assert table.holds(torch.cat([code, other])).all()
+    assert table.query(code, "validation_accuracy").tolist() == [90.5]
 
 
 def test_a_zip_bomb_is_refused(tmp_path: Path) -> None:
@@ -219,7 +241,7 @@ def test_a_zip_file_with_hostile_names_writes_nothing(tmp_path: Path) -> None:
 
 def test_one_training_too_often(tmp_path: Path) -> None:
     results = {f"rs/results_{i}.json": RESULTS["rs/results_0.json"] for i in range(65)}
-    with pytest.raises(DataFileError, match="more than 64 trainings of one cell"):
+    with pytest.raises(DataFileError, match="more than 64 trainings of one network"):
         read(write(tmp_path, results))
 
 
