@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..errors import InvalidCodeError
 from ..models import GraphVAE
 from ..seeding import Seed, as_generator
 from ..spaces import SearchSpace
+from . import density, tools
 
 CHUNK = 4096
 """Cells or latents that go through the model at once: fast on any device, small in memory."""
@@ -162,6 +164,53 @@ class LatentSpace:
         noise = torch.randn(n, self.latent_dim, generator=as_generator(seed))
         return self.center + self.scale * noise
 
+    def interpolate(self, codes_a: Tensor, codes_b: Tensor, steps: int = 11) -> Tensor:
+        """Latents on the straight lines between cells [B, D]: [B, steps, d]; see :func:`tools.interpolate`."""
+        return tools.interpolate(self.encode(codes_a), self.encode(codes_b), steps)
+
+    def slerp(self, codes_a: Tensor, codes_b: Tensor, steps: int = 11) -> Tensor:
+        """Latents on the arcs between cells [B, D] around the origin: [B, steps, d]; see :func:`tools.slerp`."""
+        return tools.slerp(self.encode(codes_a), self.encode(codes_b), steps)
+
+    def great_circle(self, codes: Tensor, steps: int = 35, *, seed: Seed = None) -> Tensor:
+        """Once around the origin through every cell [B, D]: [B, steps + 1, d]; see :func:`tools.great_circle`."""
+        return tools.great_circle(self.encode(codes), steps, seed=seed)
+
+    def neighbourhood(
+        self, codes: Tensor, radius: float, n: int, *, scale: Tensor | None = None, seed: Seed = None
+    ) -> Tensor:
+        """Latents at distance ``radius`` from those of cells, in random directions: [B, n, d].
+
+        Args:
+            codes: [B, D] long.
+            radius: above 0, in standard deviations: per dimension, ``scale``.
+            n: how many around every cell.
+            scale: [d] or [B, d], such as the posterior's; by default :attr:`scale`, the training cells'.
+            seed: of the directions.
+
+        Raises:
+            InvalidCodeError: a row is no cell, or the scale has a wrong shape or is not positive.
+            ConfigError: ``radius`` or ``n`` out of range.
+        """
+        return tools.on_sphere(self.encode(codes), radius, n, scale=self.scale if scale is None else scale, seed=seed)
+
+    def analogy(self, codes_a: Tensor, codes_b: Tensor, codes_c: Tensor) -> Tensor:
+        """The cells at z(a) - z(b) + z(c), most probable under the grammar: [B, D] long each."""
+        return self.decode(tools.analogy(*(self.encode(codes) for codes in (codes_a, codes_b, codes_c))))
+
+    def trace(self, path: Tensor) -> list[tools.Stretch]:
+        """The distinct networks along a path of latents [S, d], in order, with the part of the path of each."""
+        codes = self.decode(path)
+        return tools.stretches(self.space.keys(codes), self.space.format(codes))
+
+    def log_density(self, z: Tensor) -> Tensor:
+        """Log density at latents [B, d] of the Gaussian with :attr:`center` and :attr:`scale`: [B], in nats.
+
+        It stands for the training latents, of which a latent space keeps no more; where these can be encoded
+        again, ``kernel_log_density`` and ``nearest_distances`` of :mod:`latentnas.latent.density` are exact.
+        """
+        return density.gaussian_log_density(self.check_latents(z), self.center, self.scale)
+
     @property
     def bounds(self) -> Tensor:
         """The box that the training cells' latents span: [2, d] float, lower and upper."""
@@ -188,8 +237,8 @@ class LatentSpace:
         Args:
             space: the search space or its name.
             codes: [n, D] long, the training cells. By default every cell of a space of at most
-                100,000 codes, otherwise ``num_cells`` random ones.
-            encoder: "dvae".
+                100,000 codes, otherwise ``num_cells`` random ones, fresh in every epoch.
+            encoder: "dvae", "gcn", "gcn-pyg", "svae" or "graphrnn" (:class:`~latentnas.models.VAEConfig`).
             op_embedding: dimension of the learnable operation embeddings; None for one-hot.
             seed: seed of the weights, of the order of the cells and of the noise.
             device: where to train; by default the GPU where there is one.
@@ -216,6 +265,38 @@ class LatentSpace:
             checkpoint=checkpoint,
             options=options,
         )
+
+    @classmethod
+    def from_reference(
+        cls,
+        state: Mapping[str, Tensor] | str | Path,
+        *,
+        model: str,
+        space: str | SearchSpace = "enas_macro6",
+        codes: Tensor | None = None,
+        device: torch.device | str | None = None,
+    ) -> LatentSpace:
+        """Take over weights that were trained with the public D-VAE code.
+
+        Args:
+            state: a state dict of the public code, or a ``.pth`` file of one; from a file, tensors and
+                plain containers are read, nothing is executed.
+            model: "dvae", "dvae-bidirectional", "gcn", "svae" or "graphrnn"; all with one-hot operations.
+            space: the search space or its name; its vertex types must be those of the weights, in the
+                public code's order (START, END, operations).
+            codes: [n, D] long, the cells whose latents set center, scale and bounds (in the public
+                protocol the training cells). By default every cell of a space of at most 100,000
+                codes, otherwise 20,000 random ones.
+            device: where to put the model; by default the GPU where there is one.
+
+        Raises:
+            ConfigError: no such model.
+            WeightsError: the file cannot be read, or tensors are missing, unknown, or of a wrong shape
+                or value; every one is named.
+        """
+        from .reference import latent_space_from_reference
+
+        return latent_space_from_reference(state, model=model, space=space, codes=codes, device=device)
 
     def save(self, folder: str | Path) -> Path:
         """Write ``model.safetensors`` and ``config.json`` into ``folder``; returns the folder.

@@ -3,16 +3,25 @@
 from .decoder import DVAEDecoder
 from .dvae import DVAEEncoder, GatedSum
 from .embedding import OneHotOperations, OperationEmbedding, operation_embedding
+from .gcn import GCNEncoder
+from .gcn_pyg import PyGGCNEncoder
+from .graphrnn import GraphRNNDecoder
+from .svae import StringEncoder, SVAEDecoder
 from .vae import ENCODERS, GraphVAE, VAEConfig, VAELoss
 
 __all__ = [
     "ENCODERS",
     "DVAEDecoder",
     "DVAEEncoder",
+    "GCNEncoder",
     "GatedSum",
+    "GraphRNNDecoder",
     "GraphVAE",
     "OneHotOperations",
     "OperationEmbedding",
+    "PyGGCNEncoder",
+    "SVAEDecoder",
+    "StringEncoder",
     "VAEConfig",
     "VAELoss",
     "operation_embedding",

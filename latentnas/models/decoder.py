@@ -6,20 +6,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..seeding import Seed, as_generator
+from ..seeding import Seed
 from ..spaces.grammar import Grammar
-from ..spaces.graphs import INPUT, OUTPUT, NodeGraphs
+from ..spaces.graphs import INPUT, NodeGraphs
 from .dvae import GatedSum
 from .embedding import OneHotOperations, OperationEmbedding
+from .writer import GraphWriter
 
 
 class DVAEDecoder(nn.Module):
     """Writes a DAG from a latent, vertex by vertex (section 3.2.2 of the operation-embedding paper).
 
     Vertex 0 is the input, its state GRU(O(input), tanh(W z)). For every further vertex v the type is
-    chosen from the state of vertex v-1; then, for the candidates u = v-1 down to 0, the edge u -> v
-    is chosen from the states of u and v, and the state of v is computed anew after each edge added.
-    A graph ends with its first output vertex.
+    chosen from the state of the graph, by default that of vertex v-1; then, for the candidates
+    u = v-1 down to 0, the edge u -> v is chosen from the states of u and v, and the state of v is
+    computed anew after each edge added. A graph ends with its first output vertex.
 
     ``latent_input=True`` also feeds z, and which vertices are concerned, to every type and edge
     decision: the first layer of the type network gets its own linear map of z for each vertex v,
@@ -37,6 +38,8 @@ class DVAEDecoder(nn.Module):
         latent_dim: d, the size of the latent.
         type_hidden, edge_hidden: widths of the two decision networks (published: 2H and 4H).
         latent_input: whether z and the vertices' identities enter every decision.
+        sum_states: what a type is chosen from: the sum of the states of all vertices so far (published
+            with the GCN encoder) instead of the state of the last one (published with the D-VAE encoder).
     """
 
     def __init__(
@@ -51,10 +54,12 @@ class DVAEDecoder(nn.Module):
         type_hidden: int,
         edge_hidden: int,
         latent_input: bool,
+        sum_states: bool = False,
     ) -> None:
         super().__init__()
         self.operations = operations
         self.messages = messages
+        self.sum_states = sum_states
         self.num_types, self.num_nodes, self.hidden = num_types, num_nodes, hidden
         self.initial = nn.Linear(latent_dim, hidden)
         self.gru = nn.GRUCell(operations.dim, hidden)
@@ -78,7 +83,7 @@ class DVAEDecoder(nn.Module):
         return state, self.latent_to_type(z).unflatten(1, (nodes, -1)), self.latent_to_edge(z).unflatten(1, (nodes, -1))
 
     def _type_logits(self, state: Tensor, vertex: int, by_type: Tensor | None) -> Tensor:
-        """Logits of the type of ``vertex`` from the state of the vertex before: [B, H] -> [B, T]."""
+        """Logits of the type of ``vertex`` from the state of the graph so far: [B, H] -> [B, T]."""
         hidden = self.type_in(state)
         if by_type is not None:
             hidden = hidden + by_type[:, vertex]
@@ -114,17 +119,20 @@ class DVAEDecoder(nn.Module):
             graphs: the true graphs, N vertices.
         """
         batch = len(graphs)
+        if batch == 0:
+            return z.new_zeros(0)
         rows = torch.arange(batch, device=z.device)[:, None]
         x = self.operations(graphs.ops)  # [B, N, d_op]
         adj = graphs.adj
         state, by_type, by_edge = self._start(z)
+        graph_state = state
         messages = [self.messages.message(state, 0)]
         sources = [self._edge_source(state)]
         total = z.new_zeros(batch)
         max_in_degree = adj.sum(1).amax(0).tolist()
         for v in range(1, graphs.num_nodes):
             exists = graphs.mask[:, v]
-            nll = F.cross_entropy(self._type_logits(state, v, by_type), graphs.ops[:, v], reduction="none")
+            nll = F.cross_entropy(self._type_logits(graph_state, v, by_type), graphs.ops[:, v], reduction="none")
             edges = adj[:, :v, v]  # [B, v] bool
             # edges to candidates above u, added before u is decided
             before = edges.flip(1).cumsum(1).flip(1) - edges.long()  # [B, v]
@@ -139,6 +147,7 @@ class DVAEDecoder(nn.Module):
             bce = F.binary_cross_entropy_with_logits(logits, edges.to(logits.dtype), reduction="none").sum(1)
             total = total - torch.where(exists, nll + bce, torch.zeros_like(nll))
             state = states[:, -1]
+            graph_state = graph_state + state if self.sum_states else state
             messages.append(self.messages.message(state, v))
             sources.append(self._edge_source(state))
         return total
@@ -167,71 +176,28 @@ class DVAEDecoder(nn.Module):
         Returns:
             NodeGraphs of N vertices.
         """
-        generator = as_generator(seed) if stochastic else None
-        batch, nodes, device = len(z), self.num_nodes, z.device
-        ops = torch.full((batch, nodes), INPUT, dtype=torch.long, device=device)
-        adj = torch.zeros(batch, nodes, nodes, dtype=torch.bool, device=device)
-        mask = torch.zeros(batch, nodes, dtype=torch.bool, device=device)
-        mask[:, 0] = True
-        open_ = torch.ones(batch, dtype=torch.bool, device=device)  # graphs without an output yet
+        writer = GraphWriter(len(z), self.num_nodes, z.device, grammar=grammar, stochastic=stochastic, seed=seed)
         state, by_type, by_edge = self._start(z)
+        graph_state = state
         messages = [self.messages.message(state, 0)]
         sources = [self._edge_source(state)]
-        for v in range(1, nodes):
-            logits = self._type_logits(state, v, by_type)
-            if grammar is not None:
-                # far away latents overflow: finite logits keep every allowed type above the forbidden ones
-                logits = logits.nan_to_num().masked_fill(~grammar.allowed_types(ops, adj, v), -torch.inf)
-                chosen = _choose_type(logits, generator)
-            elif v == nodes - 1:
-                chosen = torch.full_like(ops[:, 0], OUTPUT)
-            else:
-                chosen = _choose_type(logits, generator)
-            ops[:, v] = torch.where(open_, chosen, INPUT)
-            mask[:, v] = open_
-            x = self.operations(ops[:, v])
-            fixed = None if grammar is None else grammar.fixed_edges(v)
+        for v in range(1, self.num_nodes):
+            x = self.operations(writer.choose_type(self._type_logits(graph_state, v, by_type), v))
+            total = torch.zeros_like(state)
+            fixed = writer.write_fixed_edges(v)
             if fixed is not None:
-                adj[:, :v, v] = fixed[:v].to(device) & open_[:, None]
-                kept = [messages[u] for u in range(v) if bool(fixed[u])]
-                total = torch.stack(kept).sum(0) if kept else torch.zeros_like(state)
+                for u in fixed:
+                    total = total + messages[u]
                 state = self.gru(x, total)
             else:
-                total = torch.zeros_like(state)
                 state = self.gru(x, total)
                 for u in range(v - 1, -1, -1):
                     target = self._edge_target(state[:, None], v, by_edge)[:, 0]
-                    logit = self._edge_logits(sources[u], target, u, v)
-                    present = _choose_edge(logit, generator)
-                    if grammar is not None:
-                        allowed = grammar.allowed_edges(ops, adj, v, u)
-                        present = (present & allowed[:, 1]) | ~allowed[:, 0]
-                    else:
-                        present = present & (ops[:, v] != OUTPUT)
-                    present = present & open_
-                    adj[:, u, v] = present
+                    present = writer.choose_edge(self._edge_logits(sources[u], target, u, v), u, v)
                     total = total + present[:, None].to(total.dtype) * messages[u]
                     state = torch.where(present[:, None], self.gru(x, total), state)
-            if grammar is None:
-                ends = open_ & (ops[:, v] == OUTPUT)
-                loose = mask[:, :v] & ~adj[:, :v, :v].any(2)
-                adj[:, :v, v] |= ends[:, None] & loose
-            open_ = open_ & (ops[:, v] != OUTPUT)
+            writer.end_vertex(v)
+            graph_state = graph_state + state if self.sum_states else state
             messages.append(self.messages.message(state, v))
             sources.append(self._edge_source(state))
-        return NodeGraphs(ops, adj, mask)
-
-
-def _choose_type(logits: Tensor, generator: torch.Generator | None) -> Tensor:
-    """The most probable type, or a sample by the Gumbel trick: [B, T] -> [B]."""
-    if generator is None:
-        return logits.argmax(1)
-    uniform = torch.rand(logits.shape, generator=generator).clamp_min(1e-20).to(logits.device)
-    return (logits - (-uniform.log()).log()).argmax(1)
-
-
-def _choose_edge(logits: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Whether each edge is added: [B] -> [B] bool."""
-    if generator is None:
-        return logits > 0
-    return torch.rand(logits.shape, generator=generator).to(logits.device) < logits.sigmoid()
+        return writer.graphs()

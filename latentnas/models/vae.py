@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,11 +12,17 @@ from torch import Tensor, nn
 from ..errors import ConfigError
 from ..spaces.graphs import NodeGraphs
 from .decoder import DVAEDecoder
-from .dvae import DVAEEncoder
-from .embedding import operation_embedding
+from .dvae import DVAEEncoder, GatedSum
+from .embedding import OperationEmbedding, operation_embedding
+from .gcn import GCNEncoder
+from .gcn_pyg import PyGGCNEncoder
+from .graphrnn import GraphRNNDecoder
+from .svae import StringEncoder, SVAEDecoder
 
-ENCODERS = ("dvae",)
-READOUTS = ("all", "ends")
+ENCODERS = ("dvae", "gcn", "gcn-pyg", "svae", "graphrnn")
+PUBLISHED_READOUT = {"dvae": "ends", "gcn": "sum", "gcn-pyg": "sum", "svae": "ends", "graphrnn": "ends"}
+STRINGS = ("svae", "graphrnn")
+"""Models that read and write a graph as a string of vertex descriptors."""
 WIDEST = 8192
 """Largest size of a layer."""
 
@@ -26,13 +34,19 @@ class VAEConfig:
     Attributes:
         num_types: T, vertex types of the space.
         num_nodes: N, largest number of vertices.
-        encoder: "dvae".
+        encoder: the model, encoder and decoder:
+
+            - "dvae": asynchronous message passing, D-VAE's decoder;
+            - "gcn": three directed graph convolutions as in the public D-VAE code, D-VAE's decoder;
+            - "gcn-pyg": three simultaneous graph convolutions of torch_geometric, D-VAE's decoder;
+            - "svae": string GRUs;
+            - "graphrnn": a string GRU, and GraphRNN's vertex-level and edge-level RNNs as the decoder.
         op_embedding: d_op, dimension of the learnable operation embeddings; None for one-hot.
         hidden: H, size of a vertex state.
         latent_dim: d, size of the latent.
         bidirectional: whether the encoder also reads the graph backwards.
-        readout: what of the encoder's states the latent sees: "all" vertices, or the two "ends"
-            (published).
+        readout: what of the encoder's states the latent sees: "all" vertices, or what was published: the
+            "ends" (dvae, svae, graphrnn), or the "sum" over the inner vertices (gcn, gcn-pyg).
         latent_input: whether z enters every decision of the decoder.
         type_hidden, edge_hidden: widths of the decoder's decision networks.
         beta: weight of the KL divergence in the loss (published: 0.005).
@@ -59,8 +73,11 @@ class VAEConfig:
         faults = []
         if self.encoder not in ENCODERS:
             faults.append(f"encoder must be one of {', '.join(ENCODERS)}, got {self.encoder!r}")
-        if self.readout not in READOUTS:
-            faults.append(f"readout must be one of {', '.join(READOUTS)}, got {self.readout!r}")
+            readouts = ("all", *sorted(set(PUBLISHED_READOUT.values())))
+        else:
+            readouts = ("all", PUBLISHED_READOUT[self.encoder])
+        if self.readout not in readouts:
+            faults.append(f"readout must be one of {', '.join(readouts)}, got {self.readout!r}")
         for name in ("num_types", "num_nodes", "hidden", "latent_dim", "type_hidden", "edge_hidden"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -81,6 +98,45 @@ class VAEConfig:
                 faults.append(f"{name} must be a number of at least 0, got {value!r}")
         if faults:
             raise ConfigError("GraphVAE: " + "; ".join(faults))
+
+    @classmethod
+    def published(
+        cls,
+        encoder: str = "dvae",
+        *,
+        num_types: int,
+        num_nodes: int,
+        hidden: int = 501,
+        latent_dim: int = 56,
+        bidirectional: bool = False,
+        op_embedding: int | None = None,
+    ) -> VAEConfig:
+        """The model wired, sized and weighted as in the public D-VAE code.
+
+        Args:
+            encoder, num_types, num_nodes, hidden, latent_dim, bidirectional: see the attributes (published:
+                bidirectional for "dvae" alone).
+            op_embedding: None as in D-VAE; 3 in the operation-embedding paper.
+
+        Raises:
+            ConfigError: a value is out of range.
+        """
+        wide = 1 if encoder in STRINGS else 2
+        return cls(
+            num_types=num_types,
+            num_nodes=num_nodes,
+            encoder=encoder,
+            op_embedding=op_embedding,
+            hidden=hidden,
+            latent_dim=latent_dim,
+            bidirectional=bidirectional,
+            readout=PUBLISHED_READOUT.get(encoder, "all"),
+            latent_input=False,
+            type_hidden=wide * hidden,
+            edge_hidden=wide**2 * hidden,
+            beta=0.005,
+            noise=0.01,
+        )
 
     def to_dict(self) -> dict[str, object]:
         """JSON types, for config.json."""
@@ -104,20 +160,43 @@ class VAELoss:
     mean: Tensor
 
 
+ENCODER_CLASSES: dict[str, Callable[..., nn.Module]] = {
+    "dvae": DVAEEncoder,
+    "gcn": GCNEncoder,
+    "gcn-pyg": PyGGCNEncoder,
+    "svae": StringEncoder,
+    "graphrnn": StringEncoder,
+}
+
+
 class GraphVAE(nn.Module):
     r"""A VAE whose evidence lower bound is eq. 1 of the operation-embedding paper:
 
     .. math:: \mathbb{E}_{q(z|G)}[\log p(G|z)] - \beta\, KL[q(z|G) \| N(0, I)]
 
+    The paper trains in T rounds (section 3.3, "Implementation"): each starts with the operation embeddings that the
+    round before ended with, and with fresh other weights::
+
+        model = GraphVAE(config)
+        for _ in range(T):
+            model = GraphVAE(config, embeddings=model.embeddings)
+            train(model)
+
     Args:
-        config: sizes and weights of the losses.
+        config: the model, its sizes and the weights of the losses.
+        embeddings: [num_types, d_op] float, the operation embeddings to start from; by default from N(0, 1).
+
+    Raises:
+        ConfigError: embeddings are given for a model that has none, or have a wrong shape or value.
     """
 
-    def __init__(self, config: VAEConfig) -> None:
+    def __init__(self, config: VAEConfig, *, embeddings: Tensor | None = None) -> None:
         super().__init__()
         self.config = config
         self.operations = operation_embedding(config.num_types, config.op_embedding)
-        self.encoder = DVAEEncoder(
+        if embeddings is not None:
+            self._start_from(embeddings)
+        self.encoder = ENCODER_CLASSES[config.encoder](
             self.operations,
             num_nodes=config.num_nodes,
             hidden=config.hidden,
@@ -125,17 +204,43 @@ class GraphVAE(nn.Module):
             bidirectional=config.bidirectional,
             readout=config.readout,
         )
-        self.decoder = DVAEDecoder(
-            self.operations,
-            self.encoder.sum_forward,
-            num_types=config.num_types,
-            num_nodes=config.num_nodes,
-            hidden=config.hidden,
-            latent_dim=config.latent_dim,
-            type_hidden=config.type_hidden,
-            edge_hidden=config.edge_hidden,
-            latent_input=config.latent_input,
-        )
+        self.decoder = self._decoder(config)
+
+    def _start_from(self, embeddings: Tensor) -> None:
+        if not isinstance(self.operations, OperationEmbedding):
+            raise ConfigError("GraphVAE: embeddings were given, but op_embedding is None (one-hot)")
+        shape = self.operations.weight.shape
+        if embeddings.shape != shape or not bool(embeddings.isfinite().all()):
+            raise ConfigError(
+                f"GraphVAE: embeddings must be finite, of shape {list(shape)}; got shape {list(embeddings.shape)}, "
+                f"{int((~embeddings.isfinite()).sum())} values not finite"
+            )
+        with torch.no_grad():
+            self.operations.weight.copy_(embeddings)
+
+    def _decoder(self, config: VAEConfig) -> DVAEDecoder | SVAEDecoder | GraphRNNDecoder:
+        sizes: dict[str, Any] = {
+            "num_types": config.num_types,
+            "num_nodes": config.num_nodes,
+            "hidden": config.hidden,
+            "latent_dim": config.latent_dim,
+            "type_hidden": config.type_hidden,
+            "edge_hidden": config.edge_hidden,
+            "latent_input": config.latent_input,
+        }
+        if config.encoder == "svae":
+            return SVAEDecoder(**sizes)
+        if config.encoder == "graphrnn":
+            return GraphRNNDecoder(self.operations, **sizes)
+        if isinstance(self.encoder, DVAEEncoder):  # the decoder sends the encoder's messages
+            return DVAEDecoder(self.operations, self.encoder.sum_forward, **sizes)
+        messages = GatedSum(config.hidden, config.num_nodes)
+        return DVAEDecoder(self.operations, messages, **sizes, sum_states=True)
+
+    @property
+    def embeddings(self) -> Tensor | None:
+        """The learnable operation embeddings [num_types, d_op], detached; None for one-hot."""
+        return self.operations.weight.detach() if isinstance(self.operations, OperationEmbedding) else None
 
     def encode(self, graphs: NodeGraphs) -> tuple[Tensor, Tensor]:
         """Posterior mean and log-variance: two tensors [B, d]."""

@@ -7,9 +7,15 @@ from latentnas.models import GatedSum
 from latentnas.spaces import NodeGraphs, get_space
 
 from . import reference
+from .conformance import ModelConformance
 from .reference import SMALL_GRAPHS, as_lists, batch_of, vae
 
 SPACES = ["nasbench201", "enas_macro6"]
+
+
+class TestDVAE(ModelConformance):
+    encoder = "dvae"
+    published = "ends"
 
 
 @pytest.mark.parametrize("readout", ["ends", "all"])

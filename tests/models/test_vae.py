@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+from typing import Any
+
 import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
 from latentnas.errors import ConfigError
-from latentnas.models import VAEConfig
+from latentnas.models import ENCODERS, GraphVAE, VAEConfig
 from latentnas.spaces import get_space
 
 from . import reference
@@ -69,3 +73,97 @@ def test_config_reports_every_fault() -> None:
 def test_config_survives_its_dictionary() -> None:
     config = VAEConfig(num_types=7, num_nodes=8, op_embedding=None, beta=0.5)
     assert VAEConfig(**config.to_dict()) == config  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_readout_of_another_model(encoder: str) -> None:
+    wrong = "ends" if encoder.startswith("gcn") else "sum"
+    right = "sum" if encoder.startswith("gcn") else "ends"
+    with pytest.raises(ConfigError, match=f"readout must be one of all, {right}, got '{wrong}'"):
+        VAEConfig(num_types=4, num_nodes=5, encoder=encoder, readout=wrong)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "bidirectional", "parameters"),
+    [
+        # the public code's 6.94 million (bidirectional, its unused layer of 1002 x 501 + 501 left out)
+        ("dvae", True, 6_440_000),
+        # GRU 516 -> 501 and 501 -> 501, heads, f_type 501-501-8, f_edge 501-501-7
+        (
+            "svae",
+            False,
+            3 * 501 * (15 + 501 + 2)
+            + 3 * 501 * (501 + 501 + 2)
+            + 2 * (501 * 56 + 56)
+            + (56 * 501 + 501)
+            + 2 * (501 * 501 + 501)
+            + (501 * 8 + 8)
+            + (501 * 7 + 7),
+        ),
+        (
+            "graphrnn",
+            False,
+            2 * 3 * 501 * (15 + 501 + 2)
+            + 3 * 501 * (1 + 501 + 2)
+            + 2 * (501 * 56 + 56)
+            + (56 * 501 + 501)
+            + 2 * (501 * 501 + 501)
+            + (501 * 8 + 8)
+            + (501 + 1),
+        ),
+    ],
+)
+def test_published_size(encoder: str, bidirectional: bool, parameters: int) -> None:
+    config = VAEConfig.published(encoder, num_types=8, num_nodes=8, bidirectional=bidirectional)
+    assert (config.beta, config.noise, config.op_embedding, config.latent_input) == (0.005, 0.01, None, False)
+    with torch.device("meta"):
+        count = sum(p.numel() for p in GraphVAE(config).parameters())
+    assert count == pytest.approx(parameters, rel=2e-3 if encoder == "dvae" else 0)
+
+
+def test_published_config_is_checked() -> None:
+    with pytest.raises(ConfigError, match=r"encoder must be one of .*, got 'nope'.*hidden"):
+        VAEConfig.published("nope", num_types=8, num_nodes=8, hidden=0)
+
+
+@pytest.mark.parametrize(
+    ("op_embedding", "embeddings", "message"),
+    [
+        (None, torch.zeros(4, 3), "one-hot"),
+        (3, torch.zeros(4, 2), r"shape \[4, 3\]; got shape \[4, 2\]"),
+        (3, torch.full((4, 3), float("nan")), "12 values not finite"),
+    ],
+)
+def test_wrong_embeddings(op_embedding: int | None, embeddings: torch.Tensor, message: str) -> None:
+    config = VAEConfig(num_types=4, num_nodes=5, op_embedding=op_embedding)
+    with pytest.raises(ConfigError, match=message):
+        GraphVAE(config, embeddings=embeddings)
+
+
+def test_one_hot_models_have_no_embeddings() -> None:
+    assert vae("enas_macro6", op_embedding=None).embeddings is None
+    embeddings = vae("enas_macro6", op_embedding=3).embeddings
+    assert embeddings is not None
+    assert embeddings.shape == (8, 3)
+    assert not embeddings.requires_grad
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_every_model_loses_finitely_on_the_widest_space(encoder: str) -> None:
+    options: dict[str, Any] = {"encoder": encoder, "dtype": torch.float}
+    space = get_space("random_wired32")
+    loss = vae("random_wired32", **options).loss(space.node_graphs(space.sample(2, seed=0))).loss
+    assert bool(loss.isfinite())
+
+
+@pytest.mark.slow
+def test_torch_geometric_is_loaded_by_its_encoder_alone() -> None:
+    code = """
+import sys
+from latentnas.models import GraphVAE, VAEConfig
+GraphVAE(VAEConfig(num_types=3, num_nodes=4, encoder="gcn"))
+assert "torch_geometric" not in sys.modules
+GraphVAE(VAEConfig(num_types=3, num_nodes=4, encoder="gcn-pyg"))
+assert "torch_geometric" in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
