@@ -23,7 +23,9 @@ def one_line(error: Exception) -> str:
     return text
 
 
-ORDER = ("spaces", "draw", "data", "benchmarks", "pretrain", "encode", "decode", "search", "report", "doctor")
+ORDER = (
+    "spaces", "draw", "data", "benchmarks", "pretrain", "encode", "decode", "explore", "search", "report", "doctor",
+)  # fmt: skip
 """Commands in the order of their use, for the help."""
 
 
