@@ -19,6 +19,10 @@ class InvalidCodeError(LatentNASError, ValueError):
     """A tensor of codes has a wrong shape, type or value, or a row is no cell of the space."""
 
 
+class MissingCellError(InvalidCodeError):
+    """A code is a cell of the space, but the benchmark table does not hold it; see ``TabularBenchmark.holds``."""
+
+
 class ParseError(LatentNASError, ValueError):
     """A text is not a cell in the published string form of the space."""
 
@@ -59,3 +63,7 @@ class ObservationError(LatentNASError, ValueError):
 
 class ExhaustedError(LatentNASError, RuntimeError):
     """Every cell of the space is known already: there is nothing left to propose."""
+
+
+class WorkerError(LatentNASError, RuntimeError):
+    """One of several processes that work together died or failed; the others were ended."""

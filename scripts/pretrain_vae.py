@@ -3,9 +3,12 @@
     python scripts/pretrain_vae.py nasbench201 --out runs/nb201
     python scripts/pretrain_vae.py enas_macro6 --out runs/enas6 --epochs 30 --num-cells 50000
     python scripts/pretrain_vae.py nasbench201 --one-hot --out runs/nb201-one-hot
+    python scripts/pretrain_vae.py darts --out runs/darts --num-cells 1000000 --processes 8
+    torchrun --nproc-per-node 8 scripts/pretrain_vae.py darts --out runs/darts --processes 8
 
-Runs on the GPU where there is one. Interrupted, the same command goes on after its last epoch. The
-shipped `nasbench201-dvae-emb` was made by the first command with
+Runs on the GPU where there is one; with `--processes` on several, or on several CPU cores. Spaces of
+more than 100,000 codes are streamed: fresh random cells every epoch. Interrupted, the same command
+goes on after its last epoch. The shipped `nasbench201-dvae-emb` was made by the first command with
 `--out latentnas/latent/shipped/nasbench201-dvae-emb` (about a minute on one CPU core).
 """
 
@@ -19,6 +22,7 @@ from pathlib import Path
 import latentnas as ln
 from latentnas.errors import LatentNASError
 from latentnas.latent import generation_quality, reconstruction_accuracy
+from latentnas.latent.fit import is_first_process
 
 
 def main() -> None:
@@ -39,10 +43,18 @@ def main() -> None:
         ("beta", float),
         ("noise", float),
         ("num-cells", int),
+        ("num-validation", int),
+        ("accumulate", int),
     ):
         parser.add_argument(f"--{name}", type=kind, help="default: see latentnas.latent.FitConfig and VAEConfig")
+    parser.add_argument("--stream", action=argparse.BooleanOptionalAction, help="fresh random cells every epoch")
+    parser.add_argument("--over", choices=("codes", "networks"), help="what random cells are drawn uniformly from")
+    parser.add_argument("--processes", type=int, default=1, help="processes that share every step")
     args = parser.parse_args()
-    names = ("epochs", "batch_size", "lr", "hidden", "latent_dim", "beta", "noise", "num_cells")
+    names = (
+        "epochs", "batch_size", "lr", "hidden", "latent_dim", "beta", "noise", "num_cells", "num_validation",
+        "accumulate", "stream", "over", "processes",
+    )  # fmt: skip
     options = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
 
     checkpoint = args.out / "checkpoint"
@@ -55,6 +67,8 @@ def main() -> None:
         checkpoint=checkpoint,
         **options,
     )
+    if not is_first_process(args.processes):  # of those that torchrun started
+        return
     cells = (
         latent.space.enumerate() if latent.space.size <= 100_000 else latent.space.sample(10_000, seed=args.seed + 1)
     )

@@ -61,7 +61,7 @@ def altered(value: Any, rng: random.Random) -> Any:
         elif kind == 1:
             parent.append(part)
         elif kind == 2 and isinstance(part, (int, float)):
-            parent[key] = part * rng.choice((-1, 0, 10, 1e300))
+            parent[key] = part * (rng.choice((-1, 0, 10, 1e300)) if abs(part) < 1e9 else -1)
         elif kind == 3:
             for _ in range(rng.choice((1, 60, 3000))):
                 part = [part]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import re
 import signal
@@ -27,9 +28,9 @@ from latentnas.cli.live import SearchView, line
 from latentnas.cli.reports import report_folder
 from latentnas.cli.search import merge, parse_options, resume_command, standing
 from latentnas.errors import ConfigError, DataFileError, WeightsError
-from latentnas.evaluation import list_evaluators
+from latentnas.evaluation import get_evaluator, list_evaluators
 from latentnas.latent import LatentSpace
-from latentnas.latent.fit import _Trainer
+from latentnas.latent._trainer import Trainer
 from latentnas.optimization import list_strategies
 from latentnas.spaces import get_space, list_spaces
 from tests.report.campaigns import trial
@@ -76,7 +77,9 @@ def latent(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_help_lists_the_commands_in_the_order_of_their_use() -> None:
     text = run("--help").stdout
-    names = ["spaces", "draw", "data", "benchmarks", "pretrain", "encode", "decode", "search", "report", "doctor"]
+    names = [
+        "spaces", "draw", "data", "benchmarks", "pretrain", "encode", "decode", "explore", "search", "report", "doctor",
+    ]  # fmt: skip
     first_words = [text.strip("\u2502 ").split(" ")[0] for text in text.splitlines()]
     assert [word for word in first_words if word in names] == names
     assert run(code=2).stdout.strip().startswith("Usage")
@@ -160,7 +163,20 @@ def test_spaces() -> None:
     lines = run("spaces").stdout.splitlines()
     assert [text.split()[0] for text in lines[1:]] == list_spaces()
     row = next(text for text in lines if text.startswith("nasbench201"))
-    assert row.split() == ["nasbench201", "6", "15,625", "8", "node,", "edge"]
+    assert row.split() == ["nasbench201", "6", "15,625", "4,930", "8", "node,", "edge", "ICLR", "2020"]
+    assert "423,624" in next(text for text in lines if text.startswith("nasbench101 "))
+    assert max(map(len, lines)) <= 120
+
+
+def test_spaces_show_says_what_a_code_means() -> None:
+    text = run("spaces", "--show", "darts").stdout
+    assert "1.077e+18 codes, 146,021,935,250,523,556 networks" in text
+    assert "(16): 0 = max_pool_3x3, 1 = avg_pool_3x3, 2 = skip_connect, 3 = sep_conv_3x3" in text
+    assert "normal_inputs_3, reduce_inputs_3: 0 = (0, 1), 1 = (0, 2), 2 = (1, 2)" in text
+    assert "DARTS (Liu, Simonyan, Yang, ICLR 2019)" in text
+    assert "latentnas draw --space darts" in text
+    assert "skip_0_2, skip_0_3, ..., skip_4_6 (15): 0..1" in run("spaces", "--show", "enas_macro6").stdout
+    assert "networks" not in run("spaces", "--show", "random_wired8").stdout  # too many codes to count them
 
 
 @pytest.mark.parametrize("name", list_spaces())
@@ -183,7 +199,7 @@ def test_benchmarks() -> None:
 def test_doctor() -> None:
     text = run("doctor").stdout
     assert text.splitlines()[-1] == "all good: latentnas is ready"
-    for part in (torch.__version__, "GFLOP/s", "nasbench201 (15,625 cells", "used by default", "writable"):
+    for part in (torch.__version__, "GFLOP/s", "nasbench201: 15,625 cells", "used by default", "writable"):
         assert part in text
 
 
@@ -298,15 +314,15 @@ def test_pretrain_saves_a_latent_space() -> None:
 def test_an_interrupted_pretraining_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     command = ("pretrain", "enas_macro6", "--out", "out", "--epochs", "3", "--hidden", "8", "--latent-dim", "3",
                "--cells", "64", "--device", "cpu")  # fmt: skip
-    epoch = _Trainer.run_epoch
+    epoch = Trainer.run_epoch
 
-    def stop_after_two(trainer: _Trainer) -> dict[str, float]:
+    def stop_after_two(trainer: Trainer) -> dict[str, float]:
         if trainer.epoch == 2:
             raise KeyboardInterrupt
         return epoch(trainer)
 
     with monkeypatch.context() as patch:
-        patch.setattr(_Trainer, "run_epoch", stop_after_two)
+        patch.setattr(Trainer, "run_epoch", stop_after_two)
         assert "run the same command" in run(*command, code=130).stderr
     assert "seed: 0 there, 1 here" in run(*command, "--seed", "1", code=2).stderr
     assert "resumed after epoch 2 of 3" in run(*command).stderr
@@ -328,10 +344,10 @@ def test_pretrain_replaces_a_finished_latent_space_only_when_told() -> None:
 
 
 def test_pretrain_names_a_folder_that_cannot_be_written_before_it_trains(monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(trainer: _Trainer) -> dict[str, float]:
+    def never(trainer: Trainer) -> dict[str, float]:
         raise AssertionError("trained")
 
-    monkeypatch.setattr(_Trainer, "run_epoch", never)
+    monkeypatch.setattr(Trainer, "run_epoch", never)
     Path("file").write_text("")
     assert "file is a file, not a folder" in run(*PRETRAIN, "--out", "file", code=2).stderr
     message = run(*PRETRAIN, "--out", "x" * 300, code=2).stderr
@@ -353,7 +369,7 @@ def test_pretraining_that_cannot_be_saved_stays_in_its_checkpoint(monkeypatch: p
 
 def test_pretrain_warns_where_few_cells_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
     for share, warns in ((0.25, True), (0.5, False)):
-        monkeypatch.setattr("latentnas.latent.fit.reconstruction_accuracy", lambda *_, share=share: share)
+        monkeypatch.setattr("latentnas.latent._trainer.reconstruction_accuracy", lambda *_, share=share: share)
         message = run(*PRETRAIN, "--out", f"out{share}").stderr
         warning = "warning: only 25.00% come back; train longer (--epochs) or on more cells (--cells)\n"
         assert message.endswith(warning) == warns
@@ -364,6 +380,38 @@ def test_pretrain_refuses_a_number_of_cells_where_it_takes_all() -> None:
     message = run("pretrain", "nasbench201", "--cells", "1000", "--out", "out", code=2).stderr
     assert "--cells 1000: nasbench201 is small and is trained on all its cells" in message
     assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("option", ["--stream", "--no-stream"])
+def test_pretrain_refuses_to_stream_where_it_takes_all(option: str) -> None:
+    message = run("pretrain", "nasbench201", option, "--out", "out", code=2).stderr
+    assert f"{option}: nasbench201 is small and is trained on all its cells" in message
+    assert not Path("out").exists()
+
+
+def test_pretrain_passes_on_how_cells_are_drawn_and_steps_are_shared() -> None:
+    run(*PRETRAIN, "--out", "out", "--no-stream", "--over", "networks", "--accumulate", "4", "--batch-size", "32")
+    fitted = json.loads(Path("out/config.json").read_text())["fit"]
+    names = ("stream", "over", "accumulate", "processes", "batch_size")
+    assert {name: fitted[name] for name in names} == {
+        "stream": False,
+        "over": "networks",
+        "accumulate": 4,
+        "processes": 1,
+        "batch_size": 32,
+    }
+    message = run(*PRETRAIN, "--out", "other", "--processes", "0", "--accumulate", "-1", code=2).stderr
+    assert "accumulate must be a positive integer, got -1; processes must be a positive integer, got 0" in message
+
+
+@pytest.mark.slow
+def test_pretrain_with_two_processes_saves_what_one_does() -> None:
+    run(*PRETRAIN, "--out", "alone")
+    run(*PRETRAIN, "--out", "together", "--processes", "2")
+    alone, together = (LatentSpace.load(name, device="cpu") for name in ("alone", "together"))
+    codes = alone.space.sample(50, seed=0)
+    torch.testing.assert_close(alone.encode(codes), together.encode(codes), atol=1e-4, rtol=1e-4)
+    assert not Path("together/checkpoint").exists()
 
 
 def test_pretrain_reports_every_fault() -> None:
@@ -539,6 +587,7 @@ def test_what_is_said_after_ctrl_c(store: str, monkeypatch: pytest.MonkeyPatch) 
     class Interrupted:
         def __init__(self, *_: object, **__: object) -> None:
             self.store = SimpleNamespace(trials=list)
+            self.evaluator = get_evaluator("tabular")
 
         run = staticmethod(lambda: ended)
 
@@ -621,6 +670,35 @@ def test_plain_lines() -> None:
     lines = stream.getvalue().splitlines()
     # A note after 2 s counts as a line; then every five seconds, and the end once.
     assert [text.split()[0] for text in lines] == ["title", "note:", "7/20", "12/20", "17/20", "20/20"]
+
+
+def test_a_kind_of_note_is_written_once_and_at_the_end() -> None:
+    stream = io.StringIO()
+    with SearchView("title", stream=stream, clock=lambda: 0.0) as view:
+        for done in range(1, 5):
+            view(state(done, notes=[f"{100 * done} latents gave 1 new one"] + ["waiting"] * (done == 2)))
+    lines = stream.getvalue().splitlines()
+    assert [text for text in lines if text.startswith("note: ")] == [
+        "note: 100 latents gave 1 new one",
+        "note: waiting",
+        "note: 400 latents gave 1 new one (4 such notes, this is the last)",
+    ]
+
+
+def test_the_best_of_a_part_of_a_space_is_called_so() -> None:
+    text = run("search", "--space", "nas_bench_graph", "--strategy", "random", "--budget", "30", "--no-report",
+               "--evaluator-option", "benchmark=nas_bench_graph-proteins", "--seed", "1").stdout  # fmt: skip
+    assert "campaign nas_bench_graph-proteins-random-tabular-s1 in" in text
+    assert "best of the table (2,021 of 26,207 networks): 0.79263, " in text
+    assert "optimum" not in text
+
+
+def test_long_cells_are_short_in_the_list_and_whole_below(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "cell" * 50
+    monkeypatch.setattr(type(get_space("nasbench201")), "format", lambda self, codes: [text] * len(codes))
+    shown = run(*QUICK, "--no-report").stdout
+    assert shown.count(text) == 1
+    assert f"best cell:  {text}" in shown
 
 
 def test_live_table_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,6 +42,17 @@ def pretrain(
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training cells.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Cells in a training step.")] = None,
+    stream: Annotated[
+        bool | None,
+        typer.Option("--stream/--no-stream", help="Fresh random cells every epoch, or the same (default: fresh)."),
+    ] = None,
+    over: Annotated[
+        str | None, typer.Option(help="Draw cells uniformly over codes, or over networks (default: codes).")
+    ] = None,
+    accumulate: Annotated[
+        int | None, typer.Option(help="Compute every step in so many parts, one after the other, to save memory.")
+    ] = None,
+    processes: Annotated[int, typer.Option(help="Processes that share every step: one GPU each, or the CPU.")] = 1,
     lr: Annotated[float | None, typer.Option(help="The largest learning rate.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights, cells and batches.")] = 0,
     device: Annotated[str | None, typer.Option(help="PyTorch device; by default the GPU where there is one.")] = None,
@@ -50,7 +61,7 @@ def pretrain(
     """Train a latent space on cells of SPACE and save it in FOLDER; an interrupted run goes on."""
     from ..errors import ConfigError, WeightsError
     from ..latent import LatentSpace
-    from ..latent.fit import CHECKPOINT, ENUMERATED
+    from ..latent.fit import CHECKPOINT, ENUMERATED, is_first_process
     from ..spaces import get_space
 
     checkpoint = out / "checkpoint"
@@ -60,9 +71,13 @@ def pretrain(
     enumerated = get_space(space).size <= ENUMERATED
     if enumerated and cells is not None:
         raise ConfigError(f"--cells {cells}: {space} is small and is trained on all its cells; leave --cells out")
+    if enumerated and stream is not None:
+        option = "--stream" if stream else "--no-stream"
+        raise ConfigError(f"{option}: {space} is small and is trained on all its cells; leave {option} out")
     given = {
         "encoder": encoder, "latent_dim": latent_dim, "hidden": hidden, "epochs": epochs, "batch_size": batch_size,
-        "lr": lr, "device": device, "num_cells": cells,
+        "lr": lr, "device": device, "num_cells": cells, "stream": stream, "over": over, "accumulate": accumulate,
+        "processes": processes,
     }  # fmt: skip
     settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if op_embedding is not None:
@@ -72,6 +87,8 @@ def pretrain(
     except KeyboardInterrupt:
         typer.echo("stopped; to go on from the last finished epoch, run the same command", err=True)
         raise typer.Exit(INTERRUPTED) from None
+    if not is_first_process(processes):  # of those that torchrun started
+        return
     try:
         model.save(out)
     except WeightsError as error:

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from latentnas.errors import ConfigError, InvalidCodeError, WeightsError
 from latentnas.latent import FitConfig, LatentSpace, reconstruction_accuracy
-from latentnas.latent.fit import _Trainer
+from latentnas.latent._trainer import Trainer
 from latentnas.models import VAEConfig
 from latentnas.spaces import ENASMacro, get_space
 
@@ -43,14 +43,14 @@ def test_callers_random_state_is_left_alone() -> None:
 
 
 def interrupt_after(monkeypatch: pytest.MonkeyPatch, epochs: int) -> None:
-    run_epoch = _Trainer.run_epoch
+    run_epoch = Trainer.run_epoch
 
-    def interrupted(self: _Trainer) -> dict[str, float]:
+    def interrupted(self: Trainer) -> dict[str, float]:
         if self.epoch == epochs:
             raise KeyboardInterrupt
         return run_epoch(self)
 
-    monkeypatch.setattr(_Trainer, "run_epoch", interrupted)
+    monkeypatch.setattr(Trainer, "run_epoch", interrupted)
 
 
 def test_resumed_fit_equals_an_uninterrupted_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,10 +90,10 @@ def test_finished_fit_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.M
 def worsening(monkeypatch: pytest.MonkeyPatch, losses: list[float]) -> None:
     """Give the epochs these validation losses."""
 
-    def validate(self: _Trainer) -> dict[str, float]:
+    def validate(self: Trainer) -> dict[str, float]:
         return {"valid_loss": losses[self.epoch - 1], "reconstruction_accuracy": 0.25 * self.epoch}
 
-    monkeypatch.setattr(_Trainer, "_validate", validate)
+    monkeypatch.setattr(Trainer, "_validate", validate)
 
 
 def test_early_stop_after_patience_epochs_without_a_better_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,14 +108,14 @@ def test_early_stop_after_patience_epochs_without_a_better_one(tmp_path: Path, m
 
 def test_best_epochs_weights_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     after: list[dict[str, torch.Tensor]] = []
-    run_epoch = _Trainer.run_epoch
+    run_epoch = Trainer.run_epoch
 
-    def recorded(self: _Trainer) -> dict[str, float]:
+    def recorded(self: Trainer) -> dict[str, float]:
         record = run_epoch(self)
         after.append({name: tensor.clone() for name, tensor in self.model.state_dict().items()})
         return record
 
-    monkeypatch.setattr(_Trainer, "run_epoch", recorded)
+    monkeypatch.setattr(Trainer, "run_epoch", recorded)
     worsening(monkeypatch, [5.0, 3.0, 4.0, 6.0])
     latent = fit(epochs=4)
     state = latent.model.state_dict()
@@ -133,13 +133,13 @@ def test_best_epochs_weights_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_statistics_are_those_of_the_training_cells(monkeypatch: pytest.MonkeyPatch) -> None:
     trained: list[torch.Tensor] = []
-    run_epoch = _Trainer.run_epoch
+    run_epoch = Trainer.run_epoch
 
-    def recorded(self: _Trainer) -> dict[str, float]:
-        trained.append(self.train_codes)
+    def recorded(self: Trainer) -> dict[str, float]:
+        trained.append(self.cells.described())
         return run_epoch(self)
 
-    monkeypatch.setattr(_Trainer, "run_epoch", recorded)
+    monkeypatch.setattr(Trainer, "run_epoch", recorded)
     latent = fit(epochs=1)
     z = latent.encode(trained[0])
     torch.testing.assert_close(latent.center, z.mean(0))
@@ -289,13 +289,13 @@ def test_validation_loss_that_is_not_finite_is_one_clear_error() -> None:
 
 def test_learning_rate_rises_for_a_fifth_then_falls_to_nearly_zero(monkeypatch: pytest.MonkeyPatch) -> None:
     rates: list[float] = []
-    set_lr = _Trainer._set_lr
+    set_lr = Trainer._set_lr
 
-    def recorded(self: _Trainer, step: int) -> None:
+    def recorded(self: Trainer, step: int) -> None:
         set_lr(self, step)
         rates.append(self.optimizer.param_groups[0]["lr"])
 
-    monkeypatch.setattr(_Trainer, "_set_lr", recorded)
+    monkeypatch.setattr(Trainer, "_set_lr", recorded)
     fit(epochs=5)
     assert len(rates) == 5 * math.ceil(99 / 32)
     top = rates.index(max(rates))

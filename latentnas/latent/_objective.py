@@ -1,0 +1,124 @@
+"""What a step minimises, computed whole or in shares that add up to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from ..models import GraphVAE
+from ..spaces.grammar import Grammar
+from ..spaces.graphs import NodeGraphs
+
+Spread = tuple[Tensor, Tensor]
+"""Mean and standard deviation of a batch's latents, two [d]."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """Part ``index`` of ``parts`` equal parts of a batch, cut along its rows.
+
+    Attributes:
+        index, parts: which part of how many.
+        total: B, rows of the whole batch.
+    """
+
+    index: int
+    parts: int
+    total: int
+
+    def of(self, total: int) -> slice:
+        """The share's rows of ``total``; parts differ by at most one row, and may be empty."""
+        return slice(total * self.index // self.parts, total * (self.index + 1) // self.parts)
+
+    @property
+    def count(self) -> int:
+        """The share's rows of the batch, perhaps none."""
+        rows = self.of(self.total)
+        return rows.stop - rows.start
+
+    @property
+    def rows(self) -> slice:
+        """The rows to compute: one, of no weight, where the share is empty, as every process must take part."""
+        return self.of(self.total) if self.count else slice(0, 1)
+
+
+class SharedNoise(TorchFunctionMode):
+    """Inside it, ``torch.randn_like`` draws the noise of the whole batch and returns the share's rows.
+
+    So the noise of a cell depends on its place in the batch and not on who computes it.
+    """
+
+    def __init__(self, share: Share) -> None:
+        super().__init__()
+        self.share = share
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Iterable[type], args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if func is not torch.randn_like:
+            return func(*args, **(kwargs or {}))
+        like = args[0]
+        whole = torch.randn(self.share.total, *like.shape[1:], dtype=like.dtype, device=like.device)
+        return whole[self.share.rows]
+
+
+class Objective(nn.Module):
+    """The loss of a share of a batch, so weighted that the shares' sum is the loss of the batch.
+
+    The loss is the model's negative evidence lower bound, plus ``prior_weight`` times the prior
+    consistency term: latents drawn from N(0, I), moved and scaled to those of the whole batch and a
+    quarter as many, are decoded under the grammar; the term is -log p(graph | z) of what came out.
+
+    Args:
+        model: the autoencoder.
+        grammar: the space's.
+        prior_weight: weight of the prior consistency term.
+        spread: mean and standard deviation of the batch's latents from those of a process' rows.
+    """
+
+    def __init__(
+        self, model: GraphVAE, grammar: Grammar, prior_weight: float, spread: Callable[[Tensor], Spread]
+    ) -> None:
+        super().__init__()
+        self.model, self.grammar, self.prior_weight, self.spread = model, grammar, prior_weight, spread
+
+    def forward(self, graphs: NodeGraphs, share: Share, spread: Spread | None) -> tuple[Tensor, Tensor]:
+        """The objective to minimise, and what to record of it.
+
+        Args:
+            graphs: the share's rows.
+            share: which part of the batch they are.
+            spread: of the whole batch's latents; None computes it from this share, where it is all
+                that this process has of the batch.
+
+        Returns:
+            objective: scalar with a gradient.
+            record: [3], sums over the share's graphs of loss, reconstruction and KL divergence.
+        """
+        with nullcontext() if share.parts == 1 else SharedNoise(share):
+            loss = self.model.loss(graphs)
+        objective = loss.loss * (share.count / share.total)
+        if self.prior_weight > 0 and share.total > 1:
+            if spread is None:
+                spread = self.spread(loss.mean.detach()[: share.count])
+            objective = objective + self.prior_weight * self._prior_nll(share, spread)
+        record = share.count * torch.stack([loss.loss, loss.reconstruction, loss.kld]).detach()
+        return objective, record
+
+    def _prior_nll(self, share: Share, spread: Spread) -> Tensor:
+        """The share of -log p(graph | z), the mean over latents of the prior and what they decode to."""
+        center, scale = spread
+        size = max(1, share.total // 4)
+        noise = torch.randn(size, len(center), device=center.device)[share.of(size)]
+        if len(noise) == 0:
+            return center.new_zeros(())
+        z = center + scale * noise
+        with torch.no_grad():
+            graphs = self.model.decoder.decode(z, grammar=self.grammar)
+        return -self.model.decoder.log_likelihood(z, graphs).mean() * (len(noise) / size)
