@@ -32,6 +32,7 @@ from ..errors import ConfigError, DataFileError, LatentNASError
 from ..spaces import SearchSpace, get_space
 from .index import compact_dtype
 from .origin import Origin
+from .reader import parse_column
 from .table import TabularBenchmark
 
 FORMAT_VERSION = 1
@@ -208,6 +209,7 @@ def read_description(name: str) -> dict[str, Any]:
                 f"{path}: written in format {description['format_version']} of the cache by latentnas "
                 f"{description.get('latentnas')}, this one reads format {FORMAT_VERSION}; {_remedy(name)}"
             )
+        _check_description(description)
         size = path.stat().st_size
     except DataFileError:
         raise
@@ -218,13 +220,53 @@ def read_description(name: str) -> dict[str, Any]:
     return {**description, "bytes": size, "path": path}
 
 
+_FIELDS: dict[str, type] = {
+    "latentnas": str,
+    "name": str,
+    "space": str,
+    "fingerprint": str,
+    "probes": list,
+    "rows": int,
+    "columns": list,
+    "default": str,
+    "minimize": list,
+    "by_network": bool,
+    "source": str,
+    "units": dict,
+    "facts": dict,
+    "origin": dict,
+    "checksums": dict,
+}
+"""What a description holds, beside the version of its format and its date."""
+
+
+def _check_description(description: dict[str, Any]) -> None:
+    """Raise ValueError where a field is missing or of another type."""
+    for field, kind in _FIELDS.items():
+        if type(description.get(field)) is not kind:
+            raise ValueError(f"its header has no {field} of type {kind.__name__}")
+    columns = description["columns"]
+    texts = [*columns, *description["minimize"], *description["units"].values()]
+    if not all(isinstance(text, str) for text in texts) or len(set(columns)) != len(columns):
+        raise ValueError("columns, minimize and units must be texts, and no column occurs twice")
+    if description["default"] not in {parse_column(column).metric for column in columns}:
+        raise ValueError(f"its header has no column of the metric {description['default']!r}")
+    lacking = {"codes", *(f"column:{column}" for column in columns)} - description["checksums"].keys()
+    if lacking or description["rows"] < 1:
+        raise ValueError(f"its header has no checksum of {min(lacking, default='codes')}, or no rows")
+
+
 def read_origin(name: str) -> Origin:
     """Where an imported table comes from.
 
     Raises:
         DataFileError: there is no such table, or its file is damaged.
     """
-    return Origin(**read_description(name)["origin"])
+    description = read_description(name)
+    try:
+        return Origin(**description["origin"])
+    except TypeError as error:
+        raise _damaged(description["path"], error) from error
 
 
 def read_table(name: str) -> TabularBenchmark:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..errors import ConfigError, DataFileError, ParseError
+from ..errors import ConfigError, DataFileError, ParseError, UnknownNameError
 from ..spaces import SearchSpace
 from .index import CodeIndex, compact_dtype
 from .reader import ImportedTable, compact_values, parse_column
@@ -19,7 +19,7 @@ from .reader import ImportedTable, compact_values, parse_column
 MAX_ROWS = 20_000_000
 """Tables with more rows than this are refused."""
 
-TRIAL_ROWS = 16
+TRIAL_ROWS = 200
 """Rows that the columns' roles are found from."""
 
 INDEX_NAMES = ("", "index", "id", "unnamed: 0")
@@ -28,8 +28,40 @@ INDEX_NAMES = ("", "index", "id", "unnamed: 0")
 _CHUNK = 50_000
 
 
+def check_duplicates(duplicates: str) -> None:
+    """Raise ConfigError where the option ``duplicates`` is wrong."""
+    if duplicates not in ("error", "mean"):
+        raise ConfigError(f"duplicates must be 'error' or 'mean', got {duplicates!r}")
+
+
+def names_of(names: str | Iterable[str]) -> list[str]:
+    """Names of columns, each once; a text is one name."""
+    return [names] if isinstance(names, str) else list(dict.fromkeys(names))
+
+
+def units_of(units: Mapping[str, str] | Iterable[str]) -> dict[str, str]:
+    """Units by metric, from a mapping or from texts ``METRIC=UNIT``.
+
+    Raises:
+        ConfigError: another form.
+    """
+    if not isinstance(units, Mapping):
+        pairs = [str(text).partition("=") for text in ([units] if isinstance(units, str) else units)]
+        if not all(name.strip() and equals for name, equals, _ in pairs):
+            raise ConfigError(f"units must be METRIC=UNIT, such as acc=%; got {units!r}")
+        units = {name.strip(): unit.strip() for name, _, unit in pairs}
+    if not all(isinstance(unit, str) for unit in units.values()):
+        raise ConfigError(f"units must be texts by metric, got {dict(units)!r}")
+    return dict(units)
+
+
 def metric_columns(
-    path: Path, numeric: Sequence[str], header: Sequence[str], metrics: Sequence[str] | None, default: str | None
+    path: Path,
+    numeric: Sequence[str],
+    header: Sequence[str],
+    metrics: str | Sequence[str] | None,
+    default: str | None,
+    *others: str,
 ) -> list[str]:
     """The columns that become metrics: those asked for, or all numeric ones.
 
@@ -39,15 +71,17 @@ def metric_columns(
         header: names of all columns.
         metrics: what was asked for.
         default: the metric that is meant where none is named; None for the first.
+        others: further names (of ``minimize`` and ``units``) that must be those of metrics or their columns.
 
     Raises:
         DataFileError: a metric is no column, or there is none.
         ConfigError: the default is not among them.
+        UnknownNameError: one of the other names is no metric.
     """
     if metrics is None:
         chosen = [name for name in numeric if name.lower() not in INDEX_NAMES]
     else:
-        chosen = [metrics] if isinstance(metrics, str) else list(dict.fromkeys(metrics))
+        chosen = names_of(metrics)
         lacking = [name for name in chosen if name not in header]
         if lacking:
             raise DataFileError(f"{path}: no column is called {lacking[0]!r}; columns: {', '.join(header)}")
@@ -55,32 +89,39 @@ def metric_columns(
         raise DataFileError(f"{path}: no column of numbers; columns: {', '.join(header)}")
     if default is not None and default not in chosen:
         raise ConfigError(f"{path}: default {default!r} is none of the metrics {', '.join(chosen)}")
+    known = {parse_column(name).metric for name in chosen}
+    for name in others:
+        if name not in chosen and name not in known:
+            raise UnknownNameError(f"metric of {path.name}", name, known)
     return chosen
 
 
 def cell_column(path: Path, space: SearchSpace, header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """The column whose texts are cells of the space, found from the first rows.
+    """The column of cells: the one with the most texts among the first rows that are cells of the space.
 
     Raises:
-        DataFileError: there is none, or several.
+        DataFileError: there is none, or several hold equally many.
     """
-    found, nearest = [], ""
+    counts, nearest = {}, ""
     for index, name in enumerate(header):
-        texts = [row[index] for row in rows]
-        if not all(isinstance(text, str) for text in texts):
-            continue
-        try:
-            space.parse(texts)  # type: ignore[arg-type]
-            found.append(name)
-        except ParseError as error:
-            nearest = nearest or str(error)
-        except ValueError:
-            continue
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise DataFileError(f"{path}: the columns {', '.join(found)} all hold cells; name one with column=")
-    raise DataFileError(f"{path}: no column holds cells of {space.name}; columns: {', '.join(header)} ({nearest:.300})")
+        texts = [text for row in rows if isinstance(text := row[index], str)]
+        counts[name] = 0
+        for text in texts:
+            try:
+                space.parse([text])
+                counts[name] += 1
+            except ParseError as error:
+                nearest = nearest or (f" ({error!s:.300})" if name.lower() not in INDEX_NAMES else "")
+            except ValueError:
+                continue
+    most = max(counts.values(), default=0)
+    found = [name for name, count in counts.items() if count == most]
+    if not most:
+        columns = ", ".join(name or repr(name) for name in header)
+        raise DataFileError(f"{path}: no column holds cells of {space.name}; columns: {columns}{nearest}")
+    if len(found) > 1:
+        raise DataFileError(f"{path}: the columns {', '.join(found)} all hold cells; name one with column= (--column)")
+    return found[0]
 
 
 class Collector:
@@ -115,7 +156,7 @@ class Collector:
         if self._rows > MAX_ROWS:
             raise DataFileError(f"{self._path}: more than {MAX_ROWS:,} rows")
         try:
-            codes = self._space.parse(texts)  # type: ignore[arg-type]
+            codes = self._space.parse(texts)
         except ValueError:
             self._name_faulty(numbers, texts)
             raise
@@ -126,7 +167,7 @@ class Collector:
     def _name_faulty(self, numbers: Sequence[int], texts: Sequence[object]) -> None:
         for number, text in zip(numbers, texts, strict=True):
             try:
-                self._space.parse([text])  # type: ignore[list-item]
+                self._space.parse([text])
             except ValueError as error:
                 raise DataFileError(f"{self._path}: {self._row_name} {number}: {error}") from None
 
@@ -134,20 +175,18 @@ class Collector:
         self,
         *,
         default: str | None,
-        minimize: Sequence[str],
+        minimize: Iterable[str],
         by_network: bool,
         duplicates: str,
+        units: Mapping[str, str],
         facts: dict[str, Any],
     ) -> ImportedTable:
         """The table of all rows; see :func:`latentnas.benchmarks.csv_table.read`.
 
         Raises:
             DataFileError: there is no row, or a cell occurs twice.
-            ConfigError: an option is wrong.
         """
         path, space = self._path, self._space
-        if duplicates not in ("error", "mean"):
-            raise ConfigError(f"duplicates must be 'error' or 'mean', got {duplicates!r}")
         if not self._rows:
             raise DataFileError(f"{path}: no rows")
         codes, values, numbers = (np.concatenate(parts) for parts in (self._codes, self._values, self._numbers))
@@ -164,7 +203,7 @@ class Collector:
                 raise DataFileError(
                     f"{path}: {self._row_name}s {first} and {second} are {what}, "
                     f"{space.format(torch.from_numpy(codes[[twice[1]]]).long())[0]}; "
-                    "duplicates='mean' takes the mean of such rows"
+                    "to take the mean of such rows, give duplicates='mean' (--set duplicates=mean)"
                 )
             codes, values = _merged(codes, values, index.find(same))
         return ImportedTable(
@@ -175,7 +214,8 @@ class Collector:
             default=parse_column(self._columns[0] if default is None else default).metric,
             minimize=frozenset(parse_column(name).metric for name in minimize),
             by_network=by_network,
-            source=f"{path.name}, {self._rows:,} rows",
+            source=f"{path.name}, {self._rows:,} row{'s' * (self._rows != 1)}",
+            units={parse_column(name).metric: unit for name, unit in units.items()},
             facts=facts,
         )
 

@@ -83,8 +83,12 @@ class Columns:
         repeat = part.repeat if repeat is None else repeat
         if fidelity is None and repeat is not None:
             fidelity = self._largest(metric)
+        if fidelity is not None and not self._levels(metric):
+            raise _one_value(f"{owner}: {metric} is held without a fidelity; leave fidelity {fidelity} out")
         if fidelity is not None and fidelity not in self._levels(metric):
             raise UnknownNameError(f"fidelity of {metric} in {owner}", fidelity, map(str, self._levels(metric)))
+        if repeat is not None and not self._runs(metric, fidelity):
+            raise _one_value(f"{owner}: of {metric} there is one value a cell, no repeats; leave repeat {repeat} out")
         if repeat is not None and repeat not in self._runs(metric, fidelity):
             raise UnknownNameError(f"repeat of {metric} in {owner}", repeat, map(str, self._runs(metric, fidelity)))
         return Column(metric, fidelity, repeat)
@@ -105,3 +109,10 @@ class Columns:
             runs = [self.stored[str(part._replace(repeat=run))] for run in self._runs(part.metric, part.fidelity)]
             self._means[full] = torch.stack(runs, 1).double().nanmean(1)
         return self._means[full]
+
+
+def _one_value(message: str) -> UnknownNameError:
+    """The error where a name is asked for that has no alternatives to list."""
+    error = UnknownNameError("name", None, ())
+    error.args = (message,)
+    return error

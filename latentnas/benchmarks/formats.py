@@ -6,13 +6,16 @@ import inspect
 import os
 import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, DataFileError, UnknownNameError
+from .collecting import slug
 from .reader import ImportedTable, Progress, Reader
 
 _FOLDER_FILES = 5_000  # files of a folder that are looked at before it is given up
@@ -49,6 +52,30 @@ class Format:
         parameters = inspect.signature(self.read).parameters
         return [name for name in parameters if name not in ("path", "progress")]
 
+    def table_name(self, path: Path) -> str | None:
+        """The name that a table of this file gets where none is given; None where the file's contents say it."""
+        if len(self.tables) == 1:
+            return self.tables[0]
+        return slug(path) if "space" in self.options else None
+
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        """Refuse options that the reader does not take, and lacking ones.
+
+        Raises:
+            ConfigError: the reader does not take one of the options, or needs one that is not given.
+        """
+        parameters, known = inspect.signature(self.read).parameters, self.options
+        unknown = sorted(set(options) - set(known))
+        if unknown:
+            near = get_close_matches(unknown[0], known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ConfigError(
+                f"format {self.name}: unknown option {', '.join(unknown)}; known: {', '.join(known) or 'none'}{hint}"
+            )
+        lacking = [name for name in known if name not in options and parameters[name].default is parameters[name].empty]
+        if lacking:
+            raise ConfigError(f"format {self.name} needs {', '.join(f'{name}= (--{name})' for name in lacking)}")
+
     def read_file(self, path: str | Path, *, progress: Progress | None = None, **options: Any) -> ImportedTable:
         """Read a file of this format.
 
@@ -56,20 +83,7 @@ class Format:
             DataFileError: the file is missing, truncated, corrupted or hostile, or not of this format.
             ConfigError: the reader does not take one of the options.
         """
-        parameters = inspect.signature(self.read).parameters
-        lacking = [
-            name for name in self.options if name not in options and parameters[name].default is inspect.Parameter.empty
-        ]
-        if lacking:
-            raise ConfigError(
-                f"{path}: format {self.name} needs {', '.join(f'{name}= (--{name})' for name in lacking)}"
-            )
-        known = self.options
-        unknown = sorted(set(options) - set(known))
-        if unknown:
-            raise ConfigError(
-                f"format {self.name}: unknown option {', '.join(unknown)}; known: {', '.join(known) or 'none'}"
-            )
+        self.check_options(options)
         try:
             return self.read(path, progress=progress, **options)
         except FileNotFoundError:
@@ -114,7 +128,7 @@ FORMATS = {
             "row",
         ),
         Format(
-            "csv", "csv_table", (), "any table: .csv or .csv.gz with a column of cells and columns of numbers", "byte"
+            "csv", "csv_table", (), "any table: .csv, .tsv (.gz) with a column of cells and columns of numbers", "byte"
         ),
         Format(
             "parquet", "parquet_table", (), "any table: .parquet with a column of cells and columns of numbers", "row"
@@ -148,11 +162,22 @@ def recognise(path: str | Path) -> Format:
         raise DataFileError(f"{path}: no such file or folder") from None
     except OSError as error:
         raise DataFileError(f"{path}: cannot be read: {error}") from error
+    if name is None and path.is_dir():
+        raise DataFileError(
+            f"{path}: {_FOLDER_LACKS}; if it holds another table, give the file's path, or name the format with "
+            f"format= (--format), one of {', '.join(FORMATS)}"
+        )
     if name is None:
         raise DataFileError(
-            f"{path}: its format is not recognised; name it with --format (format=), one of {', '.join(FORMATS)}"
+            f"{path}: its format is not recognised; name it with format= (--format), one of {', '.join(FORMATS)}"
         )
     return FORMATS[name]
+
+
+_FOLDER_LACKS = (
+    "this folder holds no file of a published benchmark; looked for *.pickle.pbz2 and *.pth (nats) and *.json "
+    f"(nasbench301) in it and below, among {_FOLDER_FILES:,} files at most"
+)
 
 
 def _of_folder(path: Path) -> str | None:

@@ -14,6 +14,7 @@ documentation.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -21,7 +22,7 @@ from typing import Any
 
 import torch
 
-from ..errors import DataFileError, InvalidCodeError, UnknownNameError
+from ..errors import ConfigError, DataFileError, InvalidCodeError, UnknownNameError
 from ..spaces.nas_bench_graph import NASBenchGraph
 from ._unpickle import CONTAINERS, NUMPY_SCALARS, load_plain_stream, shown
 from .reader import ImportedTable, Progress
@@ -80,15 +81,22 @@ def read(
     Args:
         path: a ``.bench`` file; None finds that of ``dataset`` in the installed wheel.
         progress: called with (bytes read, bytes of the file).
-        dataset: one of :data:`DATASETS`; the table is named after it.
+        dataset: one of :data:`DATASETS`; the table is named after it, with ``-curves`` where the file has them.
         epochs: which epochs of training curves to keep, as far as the curves go.
 
     Raises:
         UnknownNameError: no such data set.
+        ConfigError: the file bears the name of another data set.
         DataFileError: the file is missing, truncated, corrupted or hostile, or not of this layout.
     """
     _check_dataset(dataset)
     path = find_data_file(dataset) if path is None else Path(path)
+    named = next((name for name in DATASETS if re.fullmatch(rf"{name}[0-9]*\.bench", path.name)), dataset)
+    if named != dataset:
+        raise ConfigError(
+            f"{path}: by its name this file is of {named}, not of {dataset}; "
+            f"give dataset={named!r} (--set dataset={named})"
+        )
     records = _load(path, progress, epochs)
     hashes = sorted(records)
     try:
@@ -101,13 +109,14 @@ def read(
         "test_performance": "share in 0..1",
         "validation_performance": "share in 0..1",
         "latency": "s",
-        "params": "10^6",
+        "params": "millions",
     }
-    if any("dur" in row for row in rows):
+    curves = any("dur" in row for row in rows)
+    if curves:
         metrics |= _curves(path, hashes, rows)
         units |= dict.fromkeys(CURVES, "share in 0..1")
     return ImportedTable(
-        name=f"nas_bench_graph-{dataset}",
+        name=f"nas_bench_graph-{dataset}" + ("-curves" if curves else ""),
         space="nas_bench_graph",
         codes=codes.to(torch.int8),
         metrics=metrics,

@@ -374,7 +374,7 @@ def _columns(
                 units[f"{dataset}_train_time"] = "s an epoch"
             for cost, value in (("flops", run.flops), ("params", run.params), ("latency", run.latency)):
                 add(row, f"{dataset}_{cost}", value)
-                units[f"{dataset}_{cost}"] = "s" if cost == "latency" else "10^6"
+                units[f"{dataset}_{cost}"] = "s" if cost == "latency" else "millions"
     columns = {metric: total / count for metric, (total, count) in costs.items()}  # 0 / 0 is NaN: not measured
     by_epochs: dict[tuple[str, int], list[torch.Tensor]] = {}
     for (metric, epochs, seed), column in sorted(measured.items()):

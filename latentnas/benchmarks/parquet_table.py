@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 
 from ..errors import DataFileError
 from ..spaces import SearchSpace, get_space
-from .collecting import MAX_ROWS, TRIAL_ROWS, Collector, cell_column, metric_columns
+from .collecting import (
+    MAX_ROWS,
+    TRIAL_ROWS,
+    Collector,
+    cell_column,
+    check_duplicates,
+    metric_columns,
+    names_of,
+    units_of,
+)
 from .reader import ImportedTable, Progress
 
 MAX_BYTES = 2**32
@@ -26,28 +35,31 @@ def read(
     progress: Progress | None = None,
     space: str | SearchSpace,
     column: str | None = None,
-    metrics: Sequence[str] | None = None,
+    metrics: str | Sequence[str] | None = None,
     default: str | None = None,
-    minimize: Sequence[str] = (),
+    minimize: str | Sequence[str] = (),
     by_network: bool = False,
     duplicates: str = "error",
+    units: Mapping[str, str] | Sequence[str] = (),
 ) -> ImportedTable:
-    """Read a Parquet file, in portions; a null in a metric means that it was not measured.
+    """Read a Parquet file, in portions; a null or NaN in a metric means that it was not measured.
 
     Args:
         path: the file.
         progress: called with (rows read, rows of the file).
-        space, column, metrics, default, minimize, by_network, duplicates: as in
+        space, column, metrics, default, minimize, by_network, duplicates, units: as in
             :func:`latentnas.benchmarks.csv_table.read`.
 
     Raises:
         DataFileError: pyarrow is not installed; the file is missing, truncated or no such table; a
-            cell is none of the space; a value is no finite number; a cell occurs twice. Rows are
+            cell is none of the space; a value is infinite; a cell occurs twice. Rows are
             named, counted from 0.
-        UnknownNameError: the space is unknown.
+        UnknownNameError: the space is unknown, or a name in ``minimize`` or ``units`` is no metric.
         ConfigError: an option is wrong.
     """
     path, space = Path(path), get_space(space)
+    minimize, units = names_of(minimize), units_of(units)
+    check_duplicates(duplicates)
     try:
         import pyarrow as pa
         from pyarrow import parquet
@@ -68,7 +80,7 @@ def read(
             if cells not in header:
                 raise DataFileError(f"{path}: no column is called {cells!r}; columns: {', '.join(header)}")
             numeric = [field.name for field in file.schema_arrow if _holds_numbers(pa, field.type)]
-            chosen = metric_columns(path, numeric, header, metrics, default)
+            chosen = metric_columns(path, numeric, header, metrics, default, *minimize, *units)
             texts = [name for name in chosen if name not in numeric]
             if texts:
                 raise DataFileError(f"{path}: the column {texts[0]!r} holds no numbers")
@@ -86,7 +98,7 @@ def read(
     ignored = [name for name in header if name != cells and name not in chosen]
     facts: dict[str, Any] = {"column": cells, "ignored": ignored}
     return collector.finish(
-        default=default, minimize=minimize, by_network=by_network, duplicates=duplicates, facts=facts
+        default=default, minimize=minimize, by_network=by_network, duplicates=duplicates, units=units, facts=facts
     )
 
 
@@ -110,13 +122,13 @@ def _holds_numbers(pa: Any, kind: Any) -> bool:
 
 
 def _floats(pa: Any, path: Path, name: str, numbers: range, column: Any) -> NDArray[np.float64]:
-    """A column's numbers: [n] double, NaN where it is null."""
+    """A column's numbers: [n] double, NaN where it is null or NaN, as pandas writes what is missing."""
     valid = np.asarray(column.is_valid().to_numpy(zero_copy_only=False), bool)
     values = np.asarray(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
-    faulty = np.flatnonzero(valid & ~np.isfinite(values))
+    faulty = np.flatnonzero(valid & np.isinf(values))
     if len(faulty):
         raise DataFileError(
             f"{path}: row {numbers[faulty[0]]}, column {name!r}: {values[faulty[0]]} is no finite number "
-            "(a null means: not measured)"
+            "(null or NaN means: not measured)"
         )
     return np.where(valid, values, np.nan)

@@ -11,7 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import DataFileError, InvalidCodeError, ObservationError, UnknownNameError
+from ..errors import (
+    DataFileError,
+    InvalidCodeError,
+    MissingCellError,
+    ObservationError,
+    SpaceTooLargeError,
+    UnknownNameError,
+)
 from ..spaces import SearchSpace, get_space
 from .columns import Columns
 from .index import CodeIndex, compact_dtype
@@ -22,7 +29,7 @@ _CHUNK = 50_000  # rows that are checked or brought to canonical form at a time:
 
 @dataclass(frozen=True, eq=False)
 class BestCell:
-    """The best row of a table.
+    """One of the best rows of a table.
 
     Attributes:
         value: its value.
@@ -259,6 +266,26 @@ class TabularBenchmark:
         """
         return "minimize" if self._columns.resolve(self._named(metric)).metric in self.minimize else "maximize"
 
+    def unit(self, metric: str | None = None) -> str:
+        """The unit of a metric, such as "%", "s" or "millions"; empty where it is not known or there is none.
+
+        Raises:
+            UnknownNameError: no such metric.
+        """
+        return self.units.get(self._columns.resolve(self._named(metric)).metric, "")
+
+    @cached_property
+    def coverage(self) -> float | None:
+        """The share of the space that the table holds, in 0..1.
+
+        Of a table by network, that of the space's distinct networks, counted; None where they are too
+        many to be counted. Otherwise that of the codes.
+        """
+        try:
+            return len(self) / (self.space.num_networks if self.by_network else self.space.size)
+        except SpaceTooLargeError:
+            return None
+
     def fidelities(self, metric: str | None = None) -> list[int]:
         """The fidelities (epochs) at which a metric was measured, ascending; empty where it has a single one.
 
@@ -311,7 +338,8 @@ class TabularBenchmark:
         """The table's row of every code [B, D]: [B] long, on the codes' device.
 
         Raises:
-            InvalidCodeError: a code is no cell of the space, or a cell is not in the table.
+            InvalidCodeError: a code is no cell of the space.
+            MissingCellError: a cell is not in the table; :meth:`holds` says which are.
         """
         codes = self.space.check_codes(codes)
         found = self._find(codes)
@@ -319,9 +347,9 @@ class TabularBenchmark:
         if len(missing):
             row = int(missing[0, 0])
             text = self.space.format(codes[row : row + 1])[0]
-            raise InvalidCodeError(
+            raise MissingCellError(
                 f"{self.name}: codes[{row}] = {codes[row].tolist()} ({text}) is not among the table's "
-                f"{len(self):,} cells ({len(missing)} of {len(codes)} codes are not)"
+                f"{len(self):,} cells ({len(missing)} of {len(codes)} codes are not; holds() says which are)"
             )
         return found
 
@@ -344,7 +372,8 @@ class TabularBenchmark:
             [B] double, on the codes' device; NaN where the cell is in the table but this was not measured.
 
         Raises:
-            InvalidCodeError: a code is no cell of the space, or a cell is not in the table.
+            InvalidCodeError: a code is no cell of the space.
+            MissingCellError: a cell is not in the table; :meth:`holds` says which are.
             UnknownNameError: no such metric, fidelity or repeat.
         """
         column = self._columns.get(self._named(metric), fidelity, repeat)
@@ -388,16 +417,29 @@ class TabularBenchmark:
         Raises:
             UnknownNameError: no such metric.
         """
-        row = int(self._goodness(metric).argmax())
-        code = self._codes[row].long()
-        return BestCell(
-            value=float(self._columns.get(self._named(metric))[row]),
-            metric=self._named(metric),
-            row=row,
-            code=code,
-            key=self.space.keys(code[None])[0],
-            text=self.space.format(code[None])[0],
-        )
+        return self._described([int(self._goodness(metric).argmax())], metric)[0]
+
+    def top(self, k: int, metric: str | None = None) -> list[BestCell]:
+        """The ``k`` best rows of those measured, the best first; equals in the order of the table.
+
+        Args:
+            k: how many, at least 0; fewer come back where fewer were measured.
+            metric: one of :attr:`metrics` or :attr:`columns`; None for the default.
+
+        Raises:
+            UnknownNameError: no such metric.
+        """
+        goodness = self._goodness(metric)
+        order = goodness.argsort(descending=True, stable=True)[: max(k, 0)]
+        return self._described(order[goodness[order] > -torch.inf].tolist(), metric)
+
+    def _described(self, rows: list[int], metric: str | None) -> list[BestCell]:
+        if not rows:
+            return []
+        name, codes = self._named(metric), self._codes[rows].long()
+        values = self._columns.get(name)[rows].tolist()
+        parts = zip(rows, values, codes, self.space.keys(codes), self.space.format(codes), strict=True)
+        return [BestCell(value, name, row, code, key, text) for row, value, code, key, text in parts]
 
     def ranks(self, metric: str | None = None) -> Tensor:
         """Rank of every row, 1 = best: [n] long.

@@ -6,14 +6,17 @@ import importlib.util
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import typer
 
 from .app import app, one_line
 
+READERS = ("pyarrow", "networkx", "torch-geometric", "nas-bench-graph", "analog-nasbench")
+"""Packages of tables and graphs whose versions are shown."""
+
 OPTIONAL = {
-    "torch_geometric": "PyG layers and conversion",
     "ray": "evaluation on a cluster",
     "optuna_dashboard": "campaigns in the browser",
 }
@@ -33,6 +36,11 @@ def doctor() -> None:
     for module, purpose in OPTIONAL.items():
         found = importlib.util.find_spec(module) is not None
         _say(module, f"{'installed' if found else 'not installed'} (optional: {purpose})")
+    for package in READERS:
+        try:
+            _say(package, version(package))
+        except PackageNotFoundError:
+            _say(package, "not installed")
     problems = []
     checks: dict[str, Callable[[], str]] = {
         "devices": _devices,
@@ -56,7 +64,9 @@ def doctor() -> None:
 
 
 def _say(name: str, value: str) -> None:
-    typer.echo(f"{name:<17}{value}")
+    for line in value.splitlines() or [""]:
+        typer.echo(f"{name:<17}{line}")
+        name = ""
 
 
 def _devices() -> str:
@@ -94,20 +104,24 @@ def _matrix_product() -> str:
 
 
 def _tables() -> str:
-    from ..benchmarks import cached_names, get_benchmark, list_benchmarks
+    from ..benchmarks import cached_names, get_benchmark, list_benchmarks, nasbench1shot1
     from ..errors import LatentNASError
 
-    parts = []
+    lines = []
     for name in list_benchmarks():
+        if name in nasbench1shot1.TABLES:
+            lines.append(f"{name}: part of {nasbench1shot1.SOURCE}")
+            continue
         try:
             table = get_benchmark(name)
-            parts.append(f"{name} ({len(table):,} cells, best {table.best().value:.5g})")
+            rows = f"{len(table):,} {'network' if table.by_network else 'cell'}{'s' * (len(table) != 1)}"
+            lines.append(f"{name}: {rows}, best {table.best().value:.5g}")
         except LatentNASError as error:
             if name not in cached_names():
                 raise
             # One's own import, which the installation does not need.
-            parts.append(f"{name} (cannot be read: {one_line(error)})")
-    return ", ".join(parts) or "none"
+            lines.append(f"{name}: cannot be read: {one_line(error)}")
+    return "\n".join(lines) or "none"
 
 
 def _latent_spaces() -> str:

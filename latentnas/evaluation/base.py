@@ -39,11 +39,13 @@ class Evaluator(ABC):
         name: the name under which :func:`latentnas.search` finds the evaluator.
         space: the space whose codes it evaluates.
         optimum: the best value of the space where it is known, else None.
+        notes: sentences for the user before a campaign starts, such as that most cells will fail.
     """
 
     name: str
     space: SearchSpace
     optimum: float | None = None
+    notes: tuple[str, ...] = ()
 
     @abstractmethod
     def evaluate(self, codes: Tensor) -> Iterator[Evaluation]:

@@ -13,9 +13,16 @@ from ..benchmarks import TabularBenchmark, get_benchmark
 from ..errors import ConfigError
 from .base import Evaluation, Evaluator
 
+_PROBES = 1_000
+"""Random cells that are looked up to see whether a table holds all of its space."""
+
+_NOTED_BELOW = 0.99
+
 
 class TabularEvaluator(Evaluator):
     """The value of a cell is what the table holds for its code; where it holds none, the evaluation failed.
+
+    A table of a part of its space leaves a note in ``notes``; :meth:`candidates` are the cells that have a value.
 
     Args:
         benchmark: the table, or its name.
@@ -33,13 +40,34 @@ class TabularEvaluator(Evaluator):
         self.benchmark = get_benchmark(benchmark)
         self.space = self.benchmark.space
         if self.benchmark.direction(metric) == "minimize":
+            name = metric or self.benchmark.default_metric
             raise ConfigError(
-                f"{self.name}: the objective is maximised, but of {metric or self.benchmark.default_metric} in "
-                f"{self.benchmark.name} less is better; metrics: "
-                f"{', '.join(name for name in self.benchmark.metrics if name not in self.benchmark.minimize)}"
+                f"{self.name}: the objective is maximised, but of {name} in {self.benchmark.name} less is better; "
+                f"metrics: {', '.join(m for m in self.benchmark.metrics if m not in self.benchmark.minimize)}. "
+                f"To search for little {name}, make a table with its negative: a column of -{name} in a CSV file"
             )
         best = self.benchmark.best(metric)
         self.metric, self.optimum = best.metric, best.value
+        self.notes = self._notes()
+
+    def _notes(self) -> tuple[str, ...]:
+        """What a table that holds a part of its space means for a search."""
+        table = self.benchmark
+        found = table.holds(self.space.sample(_PROBES, seed=0))
+        share = float(found.double().mean())
+        measured = len(self.candidates())
+        lacking = "" if measured == len(table) else f", {self.metric} of {measured:,} of them"
+        if share >= _NOTED_BELOW:
+            return () if not lacking else (f"the table {table.name} holds {len(table):,} cells{lacking}",)
+        return (
+            f"the table {table.name} holds {len(table):,} {'networks' if table.by_network else 'cells'}{lacking}: "
+            f"{'none' if not bool(found.any()) else f'{share:.0%}'} of {_PROBES:,} random cells of {self.space.name}. "
+            "Every other cell that is proposed is a failed evaluation",
+        )
+
+    def candidates(self) -> Tensor:
+        """The cells that have a value, in the order of the table's rows: [n, D] long."""
+        return self.benchmark.codes[~self.benchmark.values(self.metric).isnan()]
 
     def evaluate(self, codes: Tensor) -> Iterator[Evaluation]:
         """Look up ``codes`` [B, D]; every metric of the table comes along, those that were not measured left out.

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import random
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from ..errors import ParseError
+from ..errors import InvalidCodeError, ParseError
 from .base import SearchSpace
 from .grammar import TemplateGrammar
 from .graphs import INPUT, OUTPUT, EdgeGraphs, NodeGraphs
@@ -64,6 +66,19 @@ class NASBench201(SearchSpace):
         names = [[OPERATIONS[c] for c in row] for row in rows]
         return [f"|{a}~0|+|{b}~0|{c}~1|+|{d}~0|{e}~1|{f}~2|" for a, b, c, d, e, f in names]
 
+    def column_values(self) -> list[tuple[str, ...]]:
+        return [OPERATIONS] * self.dim
+
+    def _from_object(self, item: object) -> str | None:
+        """The authors' ``CellStructure``, an object whose ``tostr()`` gives the text."""
+        if not callable(getattr(item, "tostr", None)) or not hasattr(item, "nodes"):
+            return None
+        try:
+            text = item.tostr()  # type: ignore[attr-defined]
+        except (TypeError, ValueError, AttributeError, IndexError) as error:
+            raise ParseError(f"{self.name}: tostr() of the {type(item).__name__} failed: {error}") from None
+        return str(text)
+
     def _parse_one(self, text: str) -> list[int]:
         match = _TEXT.fullmatch(text.strip())
         if match is None:
@@ -95,6 +110,34 @@ class NASBench201(SearchSpace):
         first = _first_index().to(codes.device)[_index(codes)]
         powers = torch.tensor(_POWERS, device=codes.device)
         return first[:, None] // powers % len(OPERATIONS)
+
+    def published_index(self, codes: Tensor) -> Tensor:
+        """The number of every cell in NAS-Bench-201 and NATS-Bench: [B, D] -> [B] long, in 0..15624.
+
+        The authors enumerated the cells in the lexicographic order of these codes, and shuffled them once
+        with Python's generator seeded with 88. Number 0 is
+        ``|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|``.
+        """
+        codes = self.check_codes(codes)
+        return _published_numbers().to(codes.device)[_index(codes)]
+
+    def from_published_index(self, numbers: Tensor | Sequence[int]) -> Tensor:
+        """The cells of published numbers: [B] integers in 0..15624 -> [B, D] long; see :meth:`published_index`.
+
+        Raises:
+            InvalidCodeError: a number is out of range, or they are no integers.
+        """
+        numbers = torch.as_tensor(numbers)
+        if numbers.ndim != 1 or numbers.is_floating_point() or numbers.is_complex() or numbers.dtype == torch.bool:
+            raise InvalidCodeError(
+                f"{self.name}: published numbers must be integers [B], got {numbers.dtype} {list(numbers.shape)}"
+            )
+        wrong = ((numbers < 0) | (numbers >= self.size)).nonzero()
+        if len(wrong):
+            number = int(numbers[wrong[0, 0]])
+            raise InvalidCodeError(f"{self.name}: no cell has the number {number}, must be in 0..{self.size - 1}")
+        order = _published_numbers().argsort().to(numbers.device)[numbers.long()]
+        return order[:, None] // torch.tensor(_POWERS, device=numbers.device) % len(OPERATIONS)
 
     def edge_graphs(self, codes: Tensor) -> EdgeGraphs:
         codes = self.check_codes(codes)
@@ -154,6 +197,14 @@ def _roles(adj: Tensor) -> Tensor:
 def _index(codes: Tensor) -> Tensor:
     """Place of every code in lexicographic order: [B] long."""
     return (codes * torch.tensor(_POWERS, device=codes.device)).sum(1)
+
+
+@lru_cache(maxsize=1)
+def _published_numbers() -> Tensor:
+    """The published number of every code, in lexicographic order of codes: [15625] long."""
+    order = list(range(len(OPERATIONS) ** len(EDGES)))
+    random.Random(88).shuffle(order)  # the authors' random.seed(88); order[number] is the place of the code
+    return torch.tensor(order).argsort()
 
 
 @lru_cache(maxsize=1)

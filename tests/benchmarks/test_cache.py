@@ -7,6 +7,7 @@ import os
 import random
 import threading
 import time
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -341,3 +342,35 @@ def test_a_column_that_vanished_after_loading() -> None:
     assert back.values("size")[0] == 7_000_000_001
     with pytest.raises(LatentNASError, match="damaged or was changed"):
         back.values("acc")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("fingerprint", None),
+        ("space", ["nasbench201"]),
+        ("units", ["a"]),
+        ("units", {"acc": 1}),
+        ("columns", ["acc@12#0", "acc@12#0"]),
+        ("columns", [["acc"]]),
+        ("columns", ["acc@12#0", "unknown"]),
+        ("default", "other"),
+        ("rows", -1),
+        ("rows", True),
+        ("checksums", {}),
+        ("minimize", "size"),
+        ("origin", {"path": "/a", "more": 1}),
+    ],
+)
+def test_a_header_with_a_right_checksum_and_wrong_contents(cache: Path, field: str, value: object) -> None:
+    path = write_table(table(), ORIGIN)
+    with safe_open(path, framework="numpy") as file:
+        metadata = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    key, text = next(item for item in metadata.items() if item[1].startswith("{"))
+    checksum = next(name for name in metadata if name != key)
+    changed = json.dumps({**json.loads(text), field: value})
+    save_file(tensors, path, {key: changed, checksum: str(zlib.crc32(changed.encode()))})
+    with pytest.raises(DataFileError, match="damaged or was changed"):
+        read_table("t")
+        read_origin("t")

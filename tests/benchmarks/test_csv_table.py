@@ -89,6 +89,50 @@ def test_empty_fields_were_not_measured(tmp_path: Path) -> None:
     assert [math.isnan(value) for value in values] == [True, True, False]
 
 
+def test_nan_was_not_measured(tmp_path: Path) -> None:
+    """As pandas writes it with na_rep."""
+    lines = ["arch,acc,note", f"{CELLS[0]},nan,nan", f"{CELLS[1]},NaN,x", f"{CELLS[2]},3,nan"]
+    table = read(write(tmp_path / "a.csv", lines), space=SPACE)
+    assert [math.isnan(value) for value in table.metrics["acc"].tolist()] == [True, True, False]
+    assert table.facts["ignored"] == ["note"]
+
+
+def test_a_decimal_comma_far_down(tmp_path: Path) -> None:
+    codes = SPACE.enumerate()[:500]
+    lines = ["arch;acc", *(f"{cell};{k}" for k, cell in enumerate(SPACE.format(codes)))]
+    lines[400] = lines[400].replace(";399", ";39,9")
+    with pytest.raises(DataFileError, match=r"line 401, column 'acc': '39,9' is no finite number: a decimal comma"):
+        read(write(tmp_path / "a.csv", lines), space=SPACE)
+
+
+def test_the_column_with_the_most_cells_is_taken(tmp_path: Path) -> None:
+    lines = ["near,arch,acc", *(f"{CELLS[0] if k < 3 else 'x'},{CELLS[k]},{k}" for k in range(9))]
+    assert read(write(tmp_path / "a.csv", lines), space=SPACE).facts == {"column": "arch", "ignored": ["near"]}
+
+
+def test_names_given_as_one_text_and_units(tmp_path: Path) -> None:
+    lines = ["arch,acc@12,ms", f"{CELLS[0]},1,2"]
+    path = write(tmp_path / "a.csv", lines)
+    table = read(path, space=SPACE, minimize="ms", units=["ms=s", "acc = %"])
+    assert (table.minimize, table.units, table.source) == (frozenset({"ms"}), {"ms": "s", "acc": "%"}, "a.csv, 1 row")
+    assert read(path, space=SPACE, units={"acc@12": "%"}).units == {"acc": "%"}
+    for units in (["ms"], ["=s"], {"ms": 1}):
+        with pytest.raises(ConfigError, match="units must be"):
+            read(path, space=SPACE, units=units)  # type: ignore[arg-type]
+    for options in ({"units": {"x": "s"}}, {"minimize": "x"}):
+        with pytest.raises(UnknownNameError, match=r"metric of a\.csv 'x'.* Known: acc, ms"):
+            read(path, space=SPACE, **options)  # type: ignore[arg-type]
+
+
+def test_options_are_checked_before_the_file_is_read(tmp_path: Path) -> None:
+    calls: list[int] = []
+    path = write(tmp_path / "a.csv", rows())
+    for options in ({"duplicates": "last"}, {"minimize": ["x"]}, {"column": "x"}, {"default": "x"}):
+        with pytest.raises(LatentNASError):
+            read(path, space=SPACE, progress=lambda done, total: calls.append(done), **options)  # type: ignore[arg-type]
+    assert calls == []
+
+
 def test_files_longer_than_a_portion(tmp_path: Path) -> None:
     codes = SPACE.enumerate()
     lines = ["arch,acc", *(f"{cell},{k}" for k, cell in enumerate(SPACE.format(codes)))]
@@ -97,7 +141,7 @@ def test_files_longer_than_a_portion(tmp_path: Path) -> None:
     table = read(path, space=SPACE, progress=lambda done, total: calls.append((done, total)))
     assert torch.equal(table.codes.long(), codes)
     assert table.metrics["acc"].tolist() == list(range(15_625))
-    assert [total for _, total in calls] == [path.stat().st_size] * 4
+    assert [total for _, total in calls] == [path.stat().st_size] * 5
     lines[10_000] = f"{CELLS[0]},high"
     with pytest.raises(DataFileError, match=r"line 10001, column 'acc': 'high' is no finite number"):
         read(write(tmp_path / "a.csv", lines), space=SPACE)
@@ -106,7 +150,9 @@ def test_files_longer_than_a_portion(tmp_path: Path) -> None:
 def test_duplicates(tmp_path: Path) -> None:
     lines = ["arch,acc,b", *(f"{CELLS[k]},{v},{w}" for k, v, w in [(5, 1, ""), (2, 7, 1), (5, 2, 4), (5, 6, "")])]
     path = write(tmp_path / "a.csv", lines)
-    with pytest.raises(DataFileError, match=r"lines 2 and 4 are the same cell, .*duplicates='mean'"):
+    with pytest.raises(
+        DataFileError, match=r"lines 2 and 4 are the same cell, .*duplicates='mean' \(--set duplicates=mean\)"
+    ):
         read(path, space=SPACE)
     table = read(path, space=SPACE, duplicates="mean")
     assert torch.equal(table.codes.long(), CODES[[5, 2]])
@@ -130,7 +176,15 @@ def test_duplicates(tmp_path: Path) -> None:
         (["arch,note", f"{CELLS[0]},x"], "no column of numbers"),
         (["arch,index", f"{CELLS[0]},1"], "no column of numbers"),
         (["arch,acc", f"{CELLS[0]},1", f"{CELLS[1]},x"], "line 3, column 'acc': 'x' is no number, other rows"),
-        (["arch,acc", f"{CELLS[0]},1", f"{CELLS[1]},nan"], "line 3, column 'acc': 'nan' is no finite number"),
+        (["arch,acc", f"{CELLS[0]},1", f"{CELLS[1]},inf"], "line 3, column 'acc': 'inf' is no finite number"),
+        (["arch,acc", f"{CELLS[0]},1", f"{CELLS[1]},-nan"], "line 3, column 'acc': '-nan' is no finite number"),
+        (
+            ["arch;acc", f"{CELLS[0]};94,1"],
+            "line 2, column 'acc': '94,1' is no number: a decimal comma.*94.1; to leave",
+        ),
+        (["arch;acc", f"{CELLS[0]};94", f'{CELLS[1]};"94,1"'], "line 3, column 'acc': '94,1' is no number: a decimal"),
+        (["arch,acc", "|x~0|,1", f"{CELLS[1]},2"], r"line 2: nasbench201: '\|x~0\|' is no cell"),
+        (["id,acc", "7,1"], "no column holds cells of nasbench201; columns: id, acc \\("),
         (["arch,acc", f"{CELLS[0]},1", f"{CELLS[1]},-inf"], "line 3, column 'acc': '-inf'"),
         (["arch,acc", f"{CELLS[0]},1", f"{CELLS[1]},1_0"], "line 3, column 'acc': '1_0'"),
         (["arch,acc", f"{CELLS[0]},1", f'"{CELLS[1]}'], "line 3: "),

@@ -74,7 +74,6 @@ def test_recognised_by_name_or_first_bytes(
         ("a.zip", zipped("readme.md")),
         ("a.zip", b"PK\x03\x04junk"),
         ("a", b""),
-        ("folder", folder("a.txt")),
     ],
 )
 def test_other_files(tmp_path: Path, name: str, content: bytes | Callable[[Path], None]) -> None:
@@ -85,6 +84,20 @@ def test_other_files(tmp_path: Path, name: str, content: bytes | Callable[[Path]
         path.write_bytes(content)
     with pytest.raises(DataFileError, match=r"format is not recognised; name it .*, one of nasbench101-tfrecord, "):
         recognise(path)
+
+
+def test_folders_without_anything_known(tmp_path: Path) -> None:
+    for name, content in (("empty", folder()), ("other", folder("a.txt"))):
+        (tmp_path / name).mkdir()
+        content(tmp_path / name)
+        with pytest.raises(DataFileError, match=r"this folder holds no file .*looked for \*\.pickle\.pbz2 .* \*\.json"):
+            recognise(tmp_path / name)
+
+
+def test_the_name_that_a_table_gets() -> None:
+    assert get_format("nats").table_name(Path("x.pth")) == "nats-tss"
+    assert get_format("csv").table_name(Path("a/My table.csv.gz")) == "my-table"
+    assert get_format("enas-text").table_name(Path("a.txt")) is None
 
 
 def test_missing(tmp_path: Path) -> None:
@@ -107,3 +120,5 @@ def test_every_format_has_a_reader_that_says_when_there_is_no_file(name: str, tm
 def test_options_that_a_format_cannot_do_without(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"format csv needs space= \(--space\)"):
         get_format("csv").read_file(tmp_path / "none")
+    with pytest.raises(ConfigError, match=r"unknown option spaec; known: .*; did you mean 'space'"):
+        get_format("csv").read_file(tmp_path / "none", spaec="nasbench201")

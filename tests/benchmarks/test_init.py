@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import re
 import subprocess
 import sys
 import threading
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -22,6 +25,7 @@ from latentnas.benchmarks import (
     list_benchmarks,
     read_description,
     remove_table,
+    tables_of,
 )
 from latentnas.benchmarks.formats import Format
 from latentnas.errors import ConfigError, DataFileError, UnknownNameError
@@ -92,10 +96,12 @@ def test_the_same_file_is_imported_once(tmp_path: Path, reads: list[str]) -> Non
     first = get()
     assert get() is first
     assert len(reads) == 1
-    get(duplicates="mean")
+    import_table(path, name="mine", space="nasbench201")
+    assert len(reads) == 1
+    get(duplicates="mean", replace=True)
     assert len(reads) == 2
     write(path, 2.0)
-    again = get(duplicates="mean")
+    again = get(duplicates="mean", replace=True)
     assert len(reads) == 3
     assert again.query(CODES[1:2]).item() == 2.0  # type: ignore[attr-defined]
     assert get_benchmark("mine") is again
@@ -118,7 +124,7 @@ def test_a_table_that_another_process_replaces_is_read_again(tmp_path: Path) -> 
     path = write(tmp_path / "b.csv", 3.0)
     program = (
         "import sys; from latentnas.benchmarks import import_table; "
-        "import_table(sys.argv[1], name='mine', space='nasbench201')"
+        "import_table(sys.argv[1], name='mine', space='nasbench201', replace=True)"
     )
     root = str(Path(ln.__file__).parents[1])
     environment = {**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"}
@@ -144,13 +150,113 @@ def test_imports_at_once(tmp_path: Path) -> None:
 def test_a_failed_import_leaves_the_old_table(tmp_path: Path) -> None:
     get_benchmark("mine", path=write(tmp_path / "a.csv"), space="nasbench201")
     with pytest.raises(DataFileError, match="lines 2 and 3 are the same cell"):
-        import_table(write(tmp_path / "b.csv", codes=CODES[[0, 0]]), name="mine", space="nasbench201")
+        import_table(write(tmp_path / "b.csv", codes=CODES[[0, 0]]), name="mine", space="nasbench201", replace=True)
     assert len(get_benchmark("mine")) == len(CODES)
 
 
-def test_cells_that_the_space_refuses_are_the_files_fault(tmp_path: Path) -> None:
-    import numpy as np
+def test_a_table_made_from_something_else_stays(tmp_path: Path, reads: list[str]) -> None:
+    path = write(tmp_path / "a.csv")
+    import_table(path, space="nasbench201")
+    there = rf"there is a table a already, made from {re.escape(str(path))} on 20\d\d-\d\d-\d\d"
+    (tmp_path / "a.tsv").write_text(path.read_text().replace(",", "\t"))
+    with pytest.raises(ConfigError, match=there + r"; replace it with replace=True \(--replace\), or give"):
+        import_table(tmp_path / "a.tsv", space="nasbench201")
+    with pytest.raises(ConfigError, match=there + r" \(with other options\)"):
+        get_benchmark("a", path=path, space="nasbench201", minimize="acc")
+    assert reads == ["a.csv"]
+    write(path, 2.0)
+    with pytest.raises(ConfigError, match=there + r" \(which has changed since\)"):
+        import_table(path, space="nasbench201")
+    assert get_benchmark("a").query(CODES[1:2]).item() == 1.0
+    assert import_table(path, space="nasbench201", replace=True).query(CODES[1:2]).item() == 2.0
 
+
+def test_a_damaged_column_is_made_anew(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv")
+    import_table(path, space="nasbench201")
+    file = Path(read_description("a")["path"])
+    data = bytearray(file.read_bytes())
+    data[-CODES.numel() - 1] ^= 1  # the last value of the column; the codes are behind it, a byte each
+    file.write_bytes(data)
+    with pytest.raises(DataFileError, match="the checksum of column:acc does not match"):
+        get_benchmark("a").values()
+    assert import_table(path, space="nasbench201").values().tolist() == list(range(len(CODES)))
+
+
+def nasbench101_arrays(matrices: dict[str, object]) -> dict[str, np.ndarray]:
+    """The npz layout of cells of NAS-Bench-101, given as texts with their accuracies."""
+    codes = get_space("nasbench101").parse(list(matrices))
+    vertices, ops = codes[:, :1] + 2, codes[:, 1:6]
+    exists = torch.arange(5) < vertices - 2
+    return {
+        "num_vertices": vertices[:, 0].numpy().astype(np.uint8),
+        "ops": torch.where(exists, ops, 255).numpy().astype(np.uint8),
+        "edges": (codes[:, 6:] * 2 ** torch.arange(21)).sum(1).numpy().astype(np.uint32),
+        "test_accuracy": np.array(list(matrices.values()), np.float32),
+        "macs": np.arange(len(codes)) + 1,
+        "params": np.arange(len(codes)) + 1,
+    }
+
+
+def test_names_of_published_benchmarks_stay_with_them(tmp_path: Path) -> None:
+    space = get_space("nasbench101")
+    np.savez(tmp_path / "a.npz", **nasbench101_arrays(dict.fromkeys(space.format(space.sample(1, seed=0)), 0.5)))
+    lines = [f"[[{k}], [4, 0], [0, 0, 0], [1, 1, 1, 1], [2, 0, 0, 0, 0], [0, 1, 1, 1, 0, 1]], 0.5" for k in (0, 1)]
+    (tmp_path / "enas.txt").write_text("\n".join(lines))
+    csv = write(tmp_path / "nasbench101.csv")
+    for path, name, message, options in (
+        ("a.npz", "nats-tss", "belongs to tables of the format nats, the file is read as nasbench101-npz", {}),
+        ("a.npz", "nasbench201", "belongs to the table of the installed package analog-nasbench", {}),
+        ("a.npz", "nasbench1shot1-2", "belongs to a part of the table nasbench101", {}),
+        ("a.npz", "darts", "is that of a space, the table's cells are of nasbench101", {}),
+        ("enas.txt", "enas_macro12", "belongs to another benchmark than the file's, enas_macro6", {"burn_in": 0}),
+        (
+            csv,
+            None,
+            "name nasbench101 belongs to tables of the format nasbench101-tfrecord or",
+            {"space": "nasbench201"},
+        ),
+        (csv, "darts", "is that of a space, the table's cells are of nasbench201", {"space": "nasbench201"}),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            import_table(tmp_path / path, name=name, **options)  # type: ignore[arg-type]
+    assert cached_names() == []
+    assert import_table(tmp_path / "a.npz", name="mine").space.name == "nasbench101"
+    assert import_table(tmp_path / "enas.txt", burn_in=0).name == "enas_macro6"
+
+
+def test_paths_as_shells_and_browsers_have_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write(tmp_path / "a.csv")
+    assert len(import_table("~/a.csv", space="nasbench201")) == len(CODES)
+    for function in (import_table, functools.partial(get_benchmark, "mine")):
+        with pytest.raises(ConfigError, match=r"https://example\.org/a\.csv: files are not downloaded; download"):
+            function(path="https://example.org/a.csv", space="nasbench201")  # type: ignore[operator]
+
+
+def test_sub_spaces_of_nasbench101_have_their_part_of_its_table(tmp_path: Path) -> None:
+    with pytest.raises(DataFileError, match=r"nasbench1shot1-1 is a part of nasbench101: .* is not imported yet"):
+        get_benchmark("nasbench1shot1-1")
+    space, whole_space = get_space("nasbench1shot1-1"), get_space("nasbench101")
+    codes = space.networks()[::300]
+    texts = whole_space.format(space.to_nasbench101(codes))
+    outside = '{"matrix": [[0, 1], [0, 0]], "ops": ["input", "output"]}'
+    values = {outside: 1.0, **{text: 0.5 + 0.01 * k for k, text in enumerate(texts)}}
+    np.savez(tmp_path / "a.npz", **nasbench101_arrays(values))
+    whole = import_table(tmp_path / "a.npz")
+    assert tables_of("nasbench1shot1-1") == ["nasbench1shot1-1"] and "nasbench1shot1-3" in list_benchmarks()
+    part = get_benchmark("nasbench1shot1-1")
+    assert get_benchmark("nasbench1shot1-1") is part
+    assert (len(whole), len(part), part.space) == (len(codes) + 1, len(codes), space)
+    assert part.query(codes).tolist() == pytest.approx([0.5 + 0.01 * k for k in range(len(codes))])
+    assert part.best().value == pytest.approx(0.5 + 0.01 * (len(codes) - 1))  # that of the sub-space, not 1.0
+    assert part.coverage == len(codes) / 2_685
+    assert (part.minimize, part.fidelities(), part.unit()) == (whole.minimize, [108], "share in 0..1")
+    remove_table("nasbench101")
+    assert "nasbench1shot1-1" not in list_benchmarks()
+
+
+def test_cells_that_the_space_refuses_are_the_files_fault(tmp_path: Path) -> None:
     arrays = {
         "num_vertices": np.array([3], np.uint8),
         "ops": np.array([[0, 255, 255, 255, 255]], np.uint8),

@@ -16,7 +16,7 @@ import torch
 from latentnas.benchmarks import _unpickle
 from latentnas.benchmarks import nas_bench_graph as module
 from latentnas.benchmarks.nas_bench_graph import DATASETS, find_data_file, read
-from latentnas.errors import DataFileError, UnknownNameError
+from latentnas.errors import ConfigError, DataFileError, UnknownNameError
 from latentnas.spaces.nas_bench_graph import NASBenchGraph
 
 SPACE = NASBenchGraph()
@@ -135,6 +135,13 @@ def test_curves_at_chosen_epochs(tmp_path: Path) -> None:
         read(tmp_path / "cora0.bench", epochs=[5000])
     with pytest.raises(DataFileError, match="epochs must be integers from 0"):
         read(tmp_path / "cora0.bench", epochs=[-1])
+
+
+def test_files_of_another_data_set_are_not_taken_for_cora(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"this file is of citeseer, not of cora; give dataset='citeseer' \(--set"):
+        read(tmp_path / "citeseer0.bench")
+    with pytest.raises(DataFileError, match="no such file"):
+        read(tmp_path / "citeseer0.bench", dataset="citeseer")
 
 
 def test_curves_are_dropped_while_a_large_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,7 +65,7 @@ def test_codes_and_metrics(tmp_path: Path) -> None:
     )  # fmt: skip
     assert table.minimize == {"macs", "params"}
     assert table.metrics["macs"].tolist() == [1, 7_335_187_457, 3, 4]
-    assert table.metrics["test_accuracy"].tolist() == pytest.approx([0.1, 0.5, 0.9, 0.8])
+    assert table.metrics["test_accuracy@108#0"].tolist() == pytest.approx([0.1, 0.5, 0.9, 0.8])
     assert table.facts == {}
 
 
@@ -212,3 +212,13 @@ def test_damaged_files_give_one_error(tmp_path: Path) -> None:
 
 def test_the_space_has_the_bits_in_this_order() -> None:
     assert get_space("nasbench101").columns[6:] == tuple(f"edge_{i}_{j}" for i, j in PAIRS)
+
+
+@pytest.mark.parametrize("header", [b"{'descr': (", b"'''", b"{'descr': '<f4', 'fortran_order': False, 'shape': ("])
+def test_a_header_that_is_no_python_literal(tmp_path: Path, header: bytes) -> None:
+    """NumPy's tokenizer raises an error of its own on these."""
+    member = b"\x93NUMPY\x01\x00" + len(header + b"\n").to_bytes(2, "little") + header + b"\n"
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("num_vertices.npy", member)
+    with pytest.raises(DataFileError, match="truncated, corrupted or of another form"):
+        read(tmp_path / "a.npz")

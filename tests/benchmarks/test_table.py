@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from latentnas.benchmarks import ImportedTable, TabularBenchmark
-from latentnas.errors import DataFileError, InvalidCodeError, ObservationError, UnknownNameError
+from latentnas.errors import DataFileError, InvalidCodeError, MissingCellError, ObservationError, UnknownNameError
 from latentnas.spaces import get_space
 
 # Rows 1 and 4 are the same network: x reaches the output by one skip connection.
@@ -19,6 +19,7 @@ CODES = [
     [0, 0, 0, 3, 0, 0],
     [0, 1, 0, 0, 0, 1],
 ]
+SPACE = get_space("nasbench201")
 ACCURACY = [10.5, 70.0, 10.0, 90.0, 70.0]
 SPEED = [5.0, 4.0, 3.0, 2.0, 1.0]
 
@@ -264,8 +265,8 @@ def test_single_repeats(epochs: TabularBenchmark) -> None:
         ("a@12", 200, None, "fidelity of a@12 in epochs 200"),
         ("a", 12, 1, "repeat of a in epochs 1. Known: 0, 777"),
         ("a", None, 777, "repeat of a in epochs 777. Known: 0, 1"),
-        ("b", 12, None, "fidelity of b in epochs 12. Known: none"),
-        ("b", None, 0, "repeat of b in epochs 0. Known: none"),
+        ("b", 12, None, "epochs: b is held without a fidelity; leave fidelity 12 out"),
+        ("b", None, 0, "epochs: of b there is one value a cell, no repeats; leave repeat 0 out"),
         ("c@12", None, None, "metric of epochs 'c@12'"),
         ("a#1", None, None, "metric of epochs 'a#1'"),
     ],
@@ -345,3 +346,39 @@ def test_codes_are_kept_compactly() -> None:
     assert table.values().dtype == torch.double
     table.codes.zero_()
     assert table.codes.tolist() == CODES
+
+
+def test_top_rows_are_those_of_the_ranks(epochs: TabularBenchmark) -> None:
+    top = epochs.top(3)
+    assert [cell.value for cell in top] == [40.0, 30.0, 25.0]
+    assert [cell.row for cell in top] == [3, 2, 1]
+    assert top[0].text == SPACE.format(CODES[3:4])[0] and top[0].key == SPACE.keys(CODES[3:4])[0]
+    assert len(epochs.top(9)) == 4  # the fifth was not measured
+    assert epochs.top(0) == []
+    fewest = TabularBenchmark("t", SPACE, CODES, {"p": [3.0, 1.0, 2.0, 1.0, 5.0]}, default="p", minimize=["p"])
+    assert [(cell.value, cell.row) for cell in fewest.top(3)] == [(1.0, 1), (1.0, 3), (2.0, 2)]
+    with pytest.raises(UnknownNameError):
+        epochs.top(1, "x")
+
+
+def test_units_and_coverage() -> None:
+    table = TabularBenchmark("t", SPACE, CODES, {"a@12#0": [1.0] * 5, "b": [1.0] * 5}, default="a", units={"a": "%"})
+    assert (table.unit(), table.unit("a@12"), table.unit("b")) == ("%", "%", "")
+    with pytest.raises(UnknownNameError):
+        table.unit("x")
+    assert table.coverage == 5 / 15_625
+    networks = TabularBenchmark("t", SPACE, CODES[:1], {"a": [1.0]}, default="a", by_network=True)
+    assert networks.coverage == 1 / 4_930
+    wired = get_space("random_wired32")
+    some = TabularBenchmark("t", wired, wired.sample(2, seed=0), {"a": [1.0, 2.0]}, default="a", by_network=True)
+    assert some.coverage is None  # its networks are too many to be counted
+
+
+def test_a_valid_cell_that_the_table_lacks_has_an_error_of_its_own() -> None:
+    table = TabularBenchmark("t", SPACE, CODES[:1], {"a": [1.0]}, default="a")
+    with pytest.raises(MissingCellError, match=r"codes\[1\] = .* is not among the table's 1 cells .* holds\(\) says"):
+        table.query(CODES[:2])
+    assert table.holds(CODES[:2]).tolist() == [True, False]
+    with pytest.raises(InvalidCodeError) as caught:
+        table.query([[9] * 6])
+    assert not isinstance(caught.value, MissingCellError)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from latentnas.benchmarks import import_table
 from latentnas.errors import ConfigError, UnknownNameError
-from latentnas.evaluation import TabularEvaluator, evaluator_options, get_evaluator, list_evaluators
+from latentnas.evaluation import TabularEvaluator, default_table, evaluator_options, get_evaluator, list_evaluators
+from latentnas.spaces import get_space
 
 
 def test_names_and_options() -> None:
@@ -34,7 +38,9 @@ def test_unknown_options_list_the_known() -> None:
 
 
 def test_evaluators_that_do_not_fit_the_space() -> None:
-    with pytest.raises(ConfigError, match="no table is known for enas_macro6; name one with benchmark="):
+    with pytest.raises(
+        ConfigError, match=r"no table holds cells of enas_macro6; import one: latentnas data import PATH$"
+    ):
         get_evaluator("tabular", "enas_macro6")
     with pytest.raises(ConfigError, match="tabular evaluates cells of nasbench201, not of enas_macro6"):
         get_evaluator("tabular", "enas_macro6", benchmark="nasbench201")
@@ -49,3 +55,28 @@ def test_an_evaluator_passes_through() -> None:
         get_evaluator(evaluator, "enas_macro12")
     with pytest.raises(ConfigError, match="options"):
         get_evaluator(evaluator, "nasbench201", metric="cifar10_test")
+
+
+def test_the_only_table_of_a_space_is_taken(tmp_path: Path) -> None:
+    space = get_space("enas_macro6")
+
+    def import_as(name: str) -> None:
+        texts = space.format(space.sample(2, seed=0))
+        (tmp_path / f"{name}.csv").write_text(
+            "\n".join(["cell,acc", *(f'"{text}",{k}' for k, text in enumerate(texts))])
+        )
+        import_table(tmp_path / f"{name}.csv", space="enas_macro6")
+
+    import_as("mine")
+    assert default_table("enas_macro6") == "mine"
+    assert get_evaluator("tabular", "enas_macro6").config() == {"name": "tabular", "benchmark": "mine", "metric": "acc"}
+    import_as("other")
+    with pytest.raises(
+        ConfigError, match=r"name one with benchmark= \(--evaluator-option benchmark=NAME\): mine, other$"
+    ):
+        get_evaluator("tabular", "enas_macro6")
+    assert default_table("nasbench201") == "nasbench201"
+    with pytest.raises(ConfigError, match=r"nas_bench_graph; name one .*: nas_bench_graph-arxiv, .*-pubmed$"):
+        default_table("nas_bench_graph")
+    with pytest.raises(ConfigError, match="published file of nasbench101, of which its table is a part"):
+        default_table("nasbench1shot1-2")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 
@@ -78,5 +80,26 @@ def test_a_fidelity_as_objective() -> None:
 
 
 def test_a_metric_of_which_less_is_better_is_no_objective() -> None:
-    with pytest.raises(ConfigError, match="of latency in partial less is better; metrics: accuracy"):
+    with pytest.raises(
+        ConfigError, match=r"of latency in partial less is better; metrics: accuracy\. .*a column of -latency"
+    ):
         TabularEvaluator(PARTIAL, metric="latency")
+
+
+def test_a_table_of_a_part_of_its_space_leaves_a_note() -> None:
+    (note,) = TabularEvaluator(PARTIAL).notes
+    assert note == (
+        "the table partial holds 3 cells, accuracy of 2 of them: none of 1,000 random cells of nasbench201. "
+        "Every other cell that is proposed is a failed evaluation"
+    )
+    assert TabularEvaluator("nasbench201").notes == ()
+    codes = TABLE.space.enumerate()
+    half = TabularBenchmark("half", "nasbench201", codes[::2], {"a": codes[::2, 0]}, default="a")
+    (note,) = TabularEvaluator(half).notes
+    share = int(re.search(r"(\d+)% of 1,000 random cells", note)[1])  # type: ignore[index]
+    assert 40 < share < 60
+
+
+def test_candidates_are_the_cells_with_a_value() -> None:
+    assert TabularEvaluator(PARTIAL).candidates().tolist() == [CODES[0], CODES[2]]
+    assert len(TabularEvaluator(PARTIAL, metric="accuracy@12").candidates()) == 3

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from latentnas.errors import ParseError
-from latentnas.spaces import NodeGraphs, get_space
+from latentnas.errors import InvalidCodeError, ParseError
+from latentnas.spaces import NASBench201, NodeGraphs, get_space
 from latentnas.spaces.graphs import random_topological_order, relabel
 
 SPACE = get_space("nasbench201")
@@ -148,3 +148,40 @@ def test_every_flipped_edge_is_reported() -> None:
             codes, valid = SPACE.from_node_graphs(NodeGraphs(graphs.ops, adj, graphs.mask))
             assert not valid.any()
             assert codes.tolist() == [[0] * 6]
+
+
+def test_published_numbers() -> None:
+    """The first cells of NAS-Bench-201 as its authors' code asserts them, and number 0 of every copy of the table."""
+    space = NASBench201()
+    texts = [
+        "|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|",
+        "|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_3x3~1|skip_connect~2|",
+    ]
+    assert space.format(space.from_published_index([0, 1])) == texts
+    assert space.published_index(space.parse(texts)).tolist() == [0, 1]
+    numbers = space.published_index(space.enumerate())
+    assert torch.equal(numbers.sort().values, torch.arange(15_625))
+    assert torch.equal(space.from_published_index(numbers), space.enumerate())
+    for wrong in ([15_625], [-1], [0.5], [[0]], [True]):
+        with pytest.raises(InvalidCodeError, match="number"):
+            space.from_published_index(torch.tensor(wrong))
+
+
+def test_cell_structures_are_parsed() -> None:
+    class CellStructure:
+        """As in the authors' code: the text from ``tostr``."""
+
+        def __init__(self, text: str | None) -> None:
+            self.nodes, self.text = (), text
+
+        def tostr(self) -> str:
+            if self.text is None:
+                raise TypeError("nodes are missing")
+            return self.text
+
+    assert torch.equal(SPACE.parse([CellStructure(BEST), BEST]), SPACE.parse([BEST, BEST]))
+    assert torch.equal(SPACE.parse(CellStructure(BEST)), SPACE.parse(BEST))
+    with pytest.raises(ParseError, match="'junk' is no cell"):
+        SPACE.parse(CellStructure("junk"))
+    with pytest.raises(ParseError, match="tostr\\(\\) of the CellStructure failed: nodes are missing"):
+        SPACE.parse(CellStructure(None))
