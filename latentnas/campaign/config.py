@@ -10,12 +10,16 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from ..errors import ConfigError, UnknownNameError
+from ..errors import ConfigError, LatentNASError, UnknownNameError
 from ..seeding import MAX_SEED
 from ..spaces import list_spaces
 
 FREE = ("budget", "max_seconds", "max_attempts", "store", "name", "evaluator_options.device")
 """Settings that may change when a campaign is resumed."""
+
+REGISTER_FIRST = (
+    "if it is one of your own, register it first (register_space; on the command line: latentnas --import FILE ...)"
+)
 
 _MISSING = object()
 
@@ -40,7 +44,8 @@ class CampaignConfig(BaseModel):
         max_seconds: stop a run after this time, between two evaluations; None for no limit.
         max_attempts: evaluations of a cell whose process died, after which the cell counts as failed.
         store: URL (or path of an SQLite file) of the campaign's memory; None keeps it in memory.
-        name: the campaign's name in its store; by default made of space, strategy, evaluator and seed.
+        name: the campaign's name in its store; by default made of space, table and metric where these
+            are not the usual ones, strategy, evaluator and seed.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True)
@@ -70,7 +75,8 @@ class CampaignConfig(BaseModel):
         field = str(info.field_name)
         known = names[field]()
         if field not in (info.context or ()) and value not in known:
-            raise ValueError(str(UnknownNameError(field, value, known)))
+            hint = f"; {REGISTER_FIRST}" if field == "space" else ""
+            raise ValueError(f"{UnknownNameError(field, value, known)}{hint}")
         return value
 
     @field_validator("strategy_options", "evaluator_options")
@@ -121,12 +127,35 @@ class CampaignConfig(BaseModel):
 
     @property
     def title(self) -> str:
-        """The campaign's name: the one given, else made of what it does."""
-        return self.name or f"{self.space}-{self.strategy}-{self.evaluator}-s{self.seed}"
+        """The campaign's name: the one given, else made of what it does.
+
+        A table that does not bear the name of the space and a metric that is not the table's default are in it.
+        """
+        if self.name:
+            return self.name
+        parts = [self.space, self.strategy, self.evaluator, f"s{self.seed}"]
+        if self.evaluator == "tabular":
+            benchmark = str(self.evaluator_options.get("benchmark") or self.space)
+            metric = self.evaluator_options.get("metric")
+            if benchmark != self.space:
+                parts[0] = benchmark if benchmark.startswith(f"{self.space}-") else f"{self.space}-{benchmark}"
+            if metric is not None and metric != _default_metric(benchmark):
+                parts.insert(3, str(metric))
+        return "-".join(parts)
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON types."""
         return self.model_dump(mode="json")
+
+
+def _default_metric(benchmark: str) -> str | None:
+    """The metric that a table's name alone stands for; None where there is no such table, which is reported later."""
+    from ..benchmarks import get_benchmark
+
+    try:
+        return get_benchmark(benchmark).default_metric
+    except LatentNASError:
+        return None
 
 
 def differences(stored: Mapping[str, Any], given: Mapping[str, Any], free: Collection[str] = ()) -> list[str]:
@@ -141,6 +170,11 @@ def differences(stored: Mapping[str, Any], given: Mapping[str, Any], free: Colle
             was, now = (repr(side[name]) if name in side else "not set" for side in (old, new))
             lines.append(f"{name}: stored {was}, given {now}")
     return lines
+
+
+def setting_of(line: str) -> str:
+    """The name of the setting that a line of :func:`differences` is about, without those that it is inside of."""
+    return line.partition(":")[0].rpartition(".")[2]
 
 
 def _leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -45,7 +45,8 @@ def search(
         seed: seed of every random choice, in 0..2**63-1.
         store: URL as Optuna takes it (``sqlite:///runs/demo.db``) or path of an SQLite file; None keeps
             the campaign in memory.
-        name: the campaign's name in its store; by default made of space, strategy, evaluator and seed.
+        name: the campaign's name in its store; by default made of space, table and metric where these are
+            not the usual ones, strategy, evaluator and seed.
         batch: cells asked for at a time; of a larger batch 100 at a time.
         initial: random cells first, for the strategies that have such a phase.
         latent: a latent space, its folder or its shipped name, for the strategies that search in one.

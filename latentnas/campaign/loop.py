@@ -18,13 +18,11 @@ from ..optimization.base import Strategy
 from ..provenance import provenance
 from ..spaces import SearchSpace, get_space
 from .config import CampaignConfig
+from .outcomes import checked, in_words, why_hopeless
 from .records import Trial
 from .result import SearchProgress, SearchResult
 from .store import Store
 from .workers import BEAT_SECONDS, Worker, is_alive
-
-BROKEN_SETUP = 10
-"""A run whose first so many evaluations all raise exceptions is stopped: the set-up is broken."""
 
 ASK_AT_MOST = 100
 """Cells asked for and stored at once; storing them keeps other writers, the clock and Ctrl-C waiting."""
@@ -152,7 +150,7 @@ class Campaign:
         result says ``stopped="interrupted"``.
 
         Raises:
-            ConfigError: the first evaluations all raised exceptions.
+            ConfigError: the first evaluations all raised exceptions or, with more of them, all failed.
             StoreError: the store could no longer be used.
         """
         try:
@@ -294,11 +292,12 @@ class Campaign:
                     if stream is None:
                         codes = torch.tensor([other.code for other in trials[i:]])
                         stream = iter(self.evaluator.evaluate(codes))
-                    evaluation = _checked(next(stream))
+                    evaluation = checked(next(stream))
                     self._returned += 1
                 except Exception as error:
                     # One cell's exception is a failed evaluation; the others of its batch are begun afresh.
-                    evaluation, stream = Evaluation(None, seconds=time.monotonic() - began, failure=_words(error)), None
+                    evaluation = Evaluation(None, seconds=time.monotonic() - began, failure=in_words(error))
+                    stream = None
                     self._raised += 1
                     broken = error
                 done = self.store.finish(trial.number, evaluation, self.worker.id)
@@ -308,12 +307,17 @@ class Campaign:
                 continue
             finished.append(done)
             self._record(done)
-            if self._returned == 0 and self._raised >= BROKEN_SETUP:
-                last = done.failure
+            hopeless = why_hopeless(
+                self.evaluator,
+                raised=self._raised,
+                returned=self._returned,
+                valued=self._best is not None,
+                last=done.failure,
+            )
+            if hopeless is not None:
                 raise ConfigError(
-                    f"the first {self._raised} evaluations all raised exceptions, so the set-up of the evaluator "
-                    f"{self.evaluator.name!r} seems broken; the last: {last}. They are recorded as failed in "
-                    f"the campaign {self.store.name!r}: repair the set-up and start under another name."
+                    f"{hopeless}. They are recorded as failed in the campaign {self.store.name!r}: "
+                    "repair the set-up and start under another name."
                 ) from broken
         return finished
 
@@ -369,26 +373,6 @@ def _refuse(options: Mapping[str, Any], settings: Collection[str], part: str) ->
         raise ConfigError(
             f"{part}_options: {', '.join(repeated)} {are} of the campaign, not for the options of the {part}"
         )
-
-
-def _checked(evaluation: Evaluation) -> Evaluation:
-    """The evaluation with plain numbers; one without a usable value becomes a failure."""
-    value, failure = evaluation.value, evaluation.failure
-    if failure is None and (value is None or not math.isfinite(value)):
-        failure = f"the evaluator returned the value {value}"
-    metrics = {name: float(measured) for name, measured in evaluation.metrics.items()}
-    return Evaluation(
-        value=None if failure is not None or value is None else float(value),
-        metrics=metrics,
-        seconds=float(evaluation.seconds),
-        failure=failure,
-    )
-
-
-def _words(error: Exception) -> str:
-    if isinstance(error, StopIteration):
-        return "the evaluator ended before this cell's result"
-    return f"{type(error).__name__}: {error}"
 
 
 def _heart(store: Store, worker: str, closed: threading.Event) -> None:

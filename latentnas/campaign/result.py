@@ -7,12 +7,25 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..errors import ObservationError
+from ..errors import ObservationError, UnknownNameError
 from ..evaluation.metrics import incumbents
 from ..spaces import SearchSpace, get_space
-from .config import CampaignConfig
+from .config import REGISTER_FIRST, CampaignConfig
 from .records import Trial
 from .store import Store
+
+
+def stored_space(name: str, campaign: str) -> SearchSpace:
+    """The space that a stored campaign searches.
+
+    Raises:
+        UnknownNameError: it is not registered; says how to register a space of one's own.
+    """
+    try:
+        return get_space(name)
+    except UnknownNameError as error:
+        error.args = (f"{error}. It is the space of the campaign {campaign!r}: {REGISTER_FIRST}",)
+        raise
 
 
 @dataclass(frozen=True)
@@ -50,7 +63,8 @@ class SearchResult:
         space: the search space.
         trials: every proposal, by number; unfinished and failed ones, too.
         config: the settings.
-        optimum: the best value of the space where it is known.
+        optimum: the best value of the space where it is known; of a table that holds a part of the space, the
+            table's best.
         store_url: where the campaign is kept; None in memory.
         name: its name there.
         stopped: why the run ended: "budget" (all done), "time limit", "interrupted" (Ctrl-C) or
@@ -73,13 +87,16 @@ class SearchResult:
 
         Raises:
             ObservationError: no campaign was ever started under the store's name.
+        UnknownNameError: its space is not registered.
         """
         settings = store.config
         if settings is None:
             raise ObservationError(f"the campaign {store.name!r} was never started: it has no settings")
         # Objects of the caller's own were recorded by their names only.
-        config = CampaignConfig.of(settings, custom=("strategy", "evaluator"), origin=f"the campaign {store.name!r}")
-        space = get_space(config.space)
+        config = CampaignConfig.of(
+            settings, custom=("space", "strategy", "evaluator"), origin=f"the campaign {store.name!r}"
+        )
+        space = stored_space(config.space, store.name)
         return cls(space, store.trials(), config, store.optimum, store.url, store.name, notes=store.notes())
 
     @property

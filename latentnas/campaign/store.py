@@ -27,7 +27,7 @@ from ..errors import StoreError
 from ..evaluation.base import Evaluation
 from ..optimization.base import Proposals
 from ..spaces import SearchSpace
-from .config import FREE, differences
+from .config import FREE, differences, setting_of
 from .database import Database
 from .frozen import check_campaign, frozen_trials, is_proposal, read_trial, readable
 from .records import Trial
@@ -174,13 +174,16 @@ class Store:
             attributes = self._checked(storage)
             if "config" in attributes:
                 lines = differences(attributes["config"], given, FREE)
+                named = {setting_of(line) for line in lines}
                 for part, own in parts.items():
-                    lines += [f"{part}: {line}" for line in differences(attributes.get(part, {}), own)]
+                    if part not in named:  # else all of it differs
+                        found = differences(attributes.get(part, {}), own)
+                        lines += [f"{part}: {line}" for line in found if setting_of(line) not in named]
                 if lines:
                     raise StoreError(
                         f"{self._title} was started with other settings:\n"
                         + "\n".join(f"  {line}" for line in lines)
-                        + f"\nUse the stored settings (only {', '.join(FREE[:3])} may change), or another name."
+                        + f".\nUse the stored settings (only {', '.join(FREE[:3])} may change), or another name."
                     )
             for name, value in {"config": given, **parts, "optimum": optimum}.items():
                 stored = dict(value) if isinstance(value, Mapping) else value

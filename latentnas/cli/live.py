@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
@@ -18,11 +17,13 @@ if TYPE_CHECKING:
     from ..campaign import SearchProgress
 
 NOTES = 3
-"""How many of the last notes the live table shows."""
+"""How many kinds of notes the live table shows, the newest."""
 
 
 class SearchView:
     """Shows how a search goes; call it with every :class:`~latentnas.campaign.SearchProgress`.
+
+    Notes that differ in their numbers only are shown once, with the last of them at the end.
 
     Args:
         title: what is searched, one line.
@@ -43,7 +44,7 @@ class SearchView:
         self._stream = stream if stream is not None else sys.stdout
         self._clock = clock
         self._printed = clock()
-        self._notes: deque[str] = deque(maxlen=NOTES)
+        self._notes: dict[str, list[str]] = {}
         self._last: SearchProgress | None = None
         self._written: str | None = None
         self._live: Live | None = None
@@ -62,22 +63,31 @@ class SearchView:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        from ..campaign.notes import collapse_notes
+
         if self._live is not None:
             if self._last is not None:
                 self._live.update(self._table(self._last), refresh=True)
             self._live.stop()
             self._live = None
         elif self._last is not None:
+            for same in self._notes.values():
+                if len(same) > 1:
+                    self._write(f"note: {collapse_notes(same)[0]}")
             self._write(line(self._last))
 
     def __call__(self, progress: SearchProgress) -> None:
         """Show the newest state."""
+        from ..campaign.notes import note_kind
+
         self._last = progress
-        self._notes.extend(progress.notes)
+        new = [note for note in progress.notes if note_kind(note) not in self._notes]
+        for note in progress.notes:
+            self._notes.setdefault(note_kind(note), []).append(note)
         if self._live is not None:
             self._live.update(self._table(progress))
             return
-        for note in progress.notes:
+        for note in new:
             self._write(f"note: {note}")
         if self._clock() - self._printed >= self.interval:
             self._write(line(progress))
@@ -93,6 +103,9 @@ class SearchView:
         from rich.table import Table
         from rich.text import Text
 
+        from ..campaign.notes import collapse_notes
+        from ..report.texts import short_cell
+
         grid = Table.grid(padding=(0, 2))
         grid.add_column(style="dim", no_wrap=True)
         grid.add_column(overflow="fold")
@@ -106,14 +119,14 @@ class SearchView:
             grid.add_row("best so far", "-")
         else:
             grid.add_row("best so far", Text(f"{progress.best.value:.5g}", style="bold"))
-            grid.add_row("its cell", Text(progress.best.text))
+            grid.add_row("its cell", Text(short_cell(progress.best)))
         if progress.regret is not None:
             grid.add_row("regret", f"{progress.regret:.3g}")
         grid.add_row("speed", rate_text(progress.rate) or "-")
         grid.add_row("time left", format_seconds(progress.eta))
         grid.add_row("failed", Text(str(progress.failures), style="yellow" if progress.failures else ""))
-        for note in self._notes:
-            grid.add_row("note", Text(note))
+        for same in [*self._notes.values()][-NOTES:]:
+            grid.add_row("note", Text(collapse_notes(same)[0]))
         return Group(Text(self.title, style="bold"), grid)
 
 

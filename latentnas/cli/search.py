@@ -16,6 +16,7 @@ from .reports import report_folder
 
 if TYPE_CHECKING:
     from ..campaign import SearchResult
+    from ..evaluation import Evaluator
 
 DEFAULTS = {"space": "nasbench201", "budget": 100, "store": "runs/campaigns.db"}
 SHOWN = 5
@@ -101,7 +102,7 @@ def search(
     with view:
         result = campaign.run()
     typer.echo()
-    _summary(result)
+    _summary(result, campaign.evaluator)
     if result.stopped == "interrupted":
         _how_to_go_on(checked.store, resume_command(chosen if config else settings, report, no_report, config))
         raise typer.Exit(INTERRUPTED)
@@ -154,8 +155,10 @@ def _how_to_go_on(store: str | None, command: str) -> None:
         typer.echo("            (put the password of the store back in the place of ***)")
 
 
-def _summary(result: SearchResult) -> None:
+def _summary(result: SearchResult, evaluator: Evaluator) -> None:
     """Say how the search ended, and list the best cells."""
+    from ..report.texts import short_cell
+
     finished = [trial for trial in result.trials if trial.finished is not None]
     order = {trial.number: k for k, trial in enumerate(finished, start=1)}
     failed = len(finished) - len(result.completed)
@@ -167,13 +170,30 @@ def _summary(result: SearchResult) -> None:
         typer.echo("no evaluation gave a value" + (f"; the last reason: {reasons[-1]}" if reasons else ""))
         return
     typer.echo()
-    rows = [[f"{trial.value:#.5g}", str(order[trial.number]), trial.text] for trial in ranked]
+    cells = [short_cell(trial) for trial in ranked]
+    rows = [[f"{trial.value:#.5g}", str(order[trial.number]), cell] for trial, cell in zip(ranked, cells, strict=True)]
     print_table(["best", "evaluation", "cell"], rows, right=(0, 1))
     typer.echo()
+    if cells[0] != ranked[0].text:
+        typer.echo(f"best cell:  {ranked[0].text}")
     if result.optimum is not None and ranked[0].value is not None:
         regret = max(result.optimum - ranked[0].value, 0.0)
         found = "found" if regret == 0 else f"regret {regret:.3g}"
-        typer.echo(f"optimum:    {result.optimum:.5g}, {found}")
+        typer.echo(f"{_best_known(evaluator)} {result.optimum:.5g}, {found}")
+
+
+def _best_known(evaluator: Evaluator) -> str:
+    """What the evaluator's best value is the best of, as a heading."""
+    from ..evaluation import TabularEvaluator
+    from ..report.extent import SMALL, table_extent
+
+    if not isinstance(evaluator, TabularEvaluator):
+        return "optimum:   "
+    table = evaluator.benchmark
+    if table.space.size > SMALL:  # whether it holds the whole space takes seconds to say; the report says it
+        return f"best of the table ({len(table):,} {'networks' if table.by_network else 'cells'}):"
+    extent = table_extent(table, evaluator.metric)
+    return "optimum:   " if extent.whole else f"best of the table ({extent.share}):"
 
 
 def parse_options(pairs: Sequence[str], option: str) -> dict[str, Any]:

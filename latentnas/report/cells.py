@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ..campaign.records import Trial
 from ..spaces.drawing import cell_size, draw_cell, grid_columns, new_figure
 from .data import ReportData
 from .style import INK, MUTED
@@ -16,6 +18,16 @@ BEST = 6
 """How many of the best cells a report draws."""
 
 
+NARROWEST = 2.4
+"""Inches of the narrowest picture of a cell: what is written above it needs them."""
+
+
+def shared_size(data: ReportData, trials: Sequence[Trial]) -> tuple[float, float]:
+    """Inches that hold the picture of each of the cells of ``trials``."""
+    width, height = cell_size(data.space, data.codes(trials))
+    return max(width, NARROWEST), height
+
+
 def draw_best_cells(data: ReportData, count: int = BEST) -> Figure | None:
     """The ``count`` best cells with their values and predictions; None without a value.
 
@@ -24,7 +36,8 @@ def draw_best_cells(data: ReportData, count: int = BEST) -> Figure | None:
     trials = data.ranked[:count]
     if not trials:
         return None
-    width, height = cell_size(data.space)
+    size = shared_size(data, trials)
+    width, height = size
     columns = grid_columns(len(trials), width)
     rows = -(-len(trials) // columns)
     # Two lines above a wide cell, three above a narrow one; inches.
@@ -43,7 +56,7 @@ def draw_best_cells(data: ReportData, count: int = BEST) -> Figure | None:
                 height / (height + head) / rows - 0.01,
             )
         )
-        draw_cell(data.space, trial.code, ax)
+        draw_cell(data.space, trial.code, ax, size=size)
         middle = (column + 0.5) / columns
         line = 0.19 / (rows * (height + head))
         figure.text(middle, top - line, f"{k + 1}.  {show(trial.value, data.unit)}", ha="center", va="center",

@@ -8,14 +8,21 @@ from typing import TYPE_CHECKING
 import torch
 
 from .data import ReportData
-from .random_search import RandomCurve, random_search_curve
+from .random_search import RandomCurve
 from .style import FAILED, INK, MUTED, OPTIMUM, RANDOM, SEARCH, new_figure, plain_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LEGEND = ("best so far", "random search, 80% band", "optimum", "initial cells", "proposals", "far below", "failed")
+BELOW = "below the axis"
+"""Marks at the lower edge, of values that lie below what is shown."""
+LEGEND = (
+    "best so far", "random search, 80% band", "optimum", "best of the table", "initial cells", "proposals", BELOW,
+    "failed",
+)  # fmt: skip
+MANY_INITIAL = 20
+"""After more initial cells than this, the values of the proposals alone decide what the axis shows."""
 MAX_BATCHES = 60
 """With more batches than this they are not marked: the marks would be all one saw."""
 
@@ -38,25 +45,17 @@ def incumbent_values(data: ReportData) -> tuple[list[int], list[float]]:
     return evaluations, values
 
 
-def random_curve(data: ReportData) -> RandomCurve | None:
-    """The curve of random search over as many evaluations; None where no table is known."""
-    if data.table is None or not data.finished:
-        return None
-    keys = data.space.keys(data.table.codes)
-    return random_search_curve(data.table.values, keys, len(data.finished))
-
-
 def draw_convergence(data: ReportData) -> Figure:
     """Best value so far against evaluations and, where the optimum is known, the regret on a log axis.
 
     Dots are the single evaluations, the band is the middle 80% of random search, shading marks every
-    other batch. Values far below are shown as marks at the lower edge.
+    other batch. Values below the axis are shown as triangles at its lower edge.
     """
     with_regret = data.optimum is not None and bool(data.complete)
     figure = new_figure(11.0 if with_regret else 7.5, 4.4)
     axes = figure.subplots(1, 2 if with_regret else 1, squeeze=False, gridspec_kw={"wspace": 0.24})[0]
     figure.subplots_adjust(left=0.075 if with_regret else 0.11, right=0.98, bottom=0.13)
-    expected = random_curve(data)
+    expected = data.random_search
     _draw_values(data, expected, axes[0])
     if with_regret:
         _draw_regret(data, expected, axes[1])
@@ -97,19 +96,20 @@ def _draw_values(data: ReportData, expected: RandomCurve | None, ax: Axes) -> No
     edge = ax.get_xaxis_transform()
     if below:
         ax.scatter(below, [0.018] * len(below), marker="v", s=22, color=SEARCH, alpha=0.55, transform=edge,
-                   label="far below", zorder=3, linewidth=0)  # fmt: skip
+                   label=BELOW, zorder=3, linewidth=0)  # fmt: skip
     if data.failed:
         failed = [data.evaluation_of(t) for t in data.failed]
         low_row = [0.05] * len(failed)
         ax.scatter(failed, low_row, marker="x", s=26, color=FAILED, transform=edge, label="failed", zorder=3)
     ax.step(evaluations, best, where="post", color=SEARCH, linewidth=2.2, label="best so far", zorder=4)
     if data.optimum is not None:
-        ax.axhline(data.optimum, color=OPTIMUM, linewidth=1.4, linestyle=(0, (1, 1.5)), label="optimum", zorder=2)
+        ax.axhline(data.optimum, color=OPTIMUM, linewidth=1.4, linestyle=(0, (1, 1.5)), label=data.optimum_name,
+                   zorder=2)  # fmt: skip
 
 
 def _draw_regret(data: ReportData, expected: RandomCurve | None, ax: Axes) -> None:
     assert data.optimum is not None
-    plain_axes(ax, "evaluations", "regret (optimum - best so far)")
+    plain_axes(ax, "evaluations", data.regret_label)
     ax.set_yscale("log")
     evaluations, best = incumbent_values(data)
     _x_axis(ax, len(data.finished))
@@ -140,8 +140,8 @@ def _draw_regret(data: ReportData, expected: RandomCurve | None, ax: Axes) -> No
         ax.axhline(zero, color=OPTIMUM, linewidth=1.4, linestyle=(0, (1, 1.5)), zorder=2)
         late = k > 0.6 * len(data.finished)
         ax.annotate(
-            f"optimum found,\nevaluation {k}", (k, zero), xytext=(-8 if late else 8, 10), textcoords="offset points",
-            ha="right" if late else "left", va="bottom", fontsize=10, color=OPTIMUM,
+            f"{data.optimum_name} found,\nevaluation {k}", (k, zero), xytext=(-8 if late else 8, 10),
+            textcoords="offset points", ha="right" if late else "left", va="bottom", fontsize=10, color=OPTIMUM,
         )  # fmt: skip
 
 
@@ -168,12 +168,16 @@ def _x_axis(ax: Axes, evaluations: int) -> None:
 
 def _value_range(data: ReportData, best: list[float], expected: RandomCurve | None) -> tuple[float, float]:
     """Where the curves are read best: values are heavy-tailed downwards, so not all of them fit."""
-    settled = min(len(best) - 1, 4)
+    initial = sum(t.source == "initial" for t in data.finished)
+    # The first few random cells say little about the search; of a long initial phase its first half.
+    settled = min(len(best) - 1, max(4, initial // 2))
     floor = best[settled]
     top = max(best[-1], data.optimum if data.optimum is not None else best[-1])
     if expected is not None:
-        floor = min(floor, float(expected.low[min(settled, len(expected.low) - 1)]))
-    ordered = sorted(t.value for t in data.complete if t.value is not None)
+        start = float(expected.low[min(settled, len(expected.low) - 1)])
+        floor = min(floor, floor if math.isnan(start) else start)
+    proposed = [t for t in data.complete if t.source != "initial"] if initial > MANY_INITIAL else []
+    ordered = sorted(t.value for t in proposed or data.complete if t.value is not None)
     span = max(top - floor, top - ordered[len(ordered) // 4], 1e-9 * max(abs(top), 1.0))
     low = top - 1.25 * span if ordered[0] < top - 2 * span else ordered[0] - 0.06 * span
     if expected is not None:
@@ -181,6 +185,15 @@ def _value_range(data: ReportData, best: list[float], expected: RandomCurve | No
     if low >= top:
         low = top - max(0.01 * abs(top), 1e-6)
     return low, top + 0.07 * (top - low)
+
+
+def values_below(data: ReportData) -> int:
+    """How many values the convergence plot shows as triangles at the lower edge of its axis."""
+    best = incumbent_values(data)[1]
+    if not best:
+        return 0
+    low, _ = _value_range(data, best, data.random_search)
+    return sum(t.value < low for t in data.complete if t.value is not None)
 
 
 def _shade_batches(data: ReportData, ax: Axes) -> None:

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from ..campaign.records import Trial
 from ..spaces import SearchSpace
+from .extent import Extent
+from .random_search import RandomCurve, random_search_curve
 
 if TYPE_CHECKING:
     from ..latent import LatentSpace
@@ -20,15 +22,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """The known values of every code of a space.
+    """The known values of a space, of all or of some of its cells.
 
     Attributes:
         codes: [N, D] long.
         values: [N] double, finite.
+        name: of the benchmark.
+        metric: which of its metrics the values are, with its unit where it has one.
+        source: what the table was made from, one line.
+        extent: how much of the space it holds, and what random search would meet; None says that the
+            rows are every code of the space.
     """
 
     codes: Tensor
     values: Tensor
+    name: str = ""
+    metric: str = ""
+    source: str = ""
+    extent: Extent | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether it has a value for every code of the space."""
+        return self.extent is None or self.extent.whole
+
+    @property
+    def share(self) -> str:
+        """How much it holds: ``2,021 of 26,207 networks``."""
+        return f"{len(self.codes):,} codes" if self.extent is None else self.extent.share
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,9 +62,10 @@ class ReportData:
         trials: its proposals, in any order and any state.
         config: its settings, plain YAML types.
         value_name: what the objective is called, without its unit.
-        unit: the unit of the objective; empty where it has none.
-        optimum: the best value of the space, where it is known.
-        table: the value of every code, where it is known.
+        unit: the unit of the objective, written after its values; empty where it has none.
+        scale: what axes say of an objective without a unit, such as "share".
+        optimum: the best value of the space, or of the table where that holds a part only; where it is known.
+        table: the known values of the space.
         latent_space: maps codes to latents; None where the campaign had none.
         store: where the campaign is kept.
         notes: sentences that the campaign left for the reader.
@@ -55,6 +77,7 @@ class ReportData:
     config: Mapping[str, object] = field(default_factory=dict)
     value_name: str = "value"
     unit: str = ""
+    scale: str = ""
     optimum: float | None = None
     table: Table | None = None
     latent_space: LatentSpace | None = None
@@ -64,7 +87,48 @@ class ReportData:
     @property
     def value_label(self) -> str:
         """Name and unit of the objective, for an axis."""
-        return f"{self.value_name} ({self.unit})" if self.unit else self.value_name
+        scale = self.unit or self.scale
+        return f"{self.value_name} ({scale})" if scale else self.value_name
+
+    @property
+    def regret_label(self) -> str:
+        """Regret and its unit, for an axis."""
+        scale = "percentage points" if self.unit == "%" else self.unit or self.scale
+        return f"regret ({scale})" if scale else "regret"
+
+    @property
+    def best_known(self) -> str:
+        """What :attr:`optimum` is the best value of."""
+        if self.table is None or self.table.whole:
+            return "best of the whole space"
+        return f"best of the table ({self.table.share})"
+
+    @property
+    def optimum_name(self) -> str:
+        """What a picture calls :attr:`optimum`."""
+        return "optimum" if self.table is None or self.table.whole else "best of the table"
+
+    @cached_property
+    def random_search(self) -> RandomCurve | None:
+        """Random search over the space with as many evaluations.
+
+        None where it is not known: without a table, or with one that lacks cells of a space that is
+        too large to go through.
+        """
+        if self.table is None or not self.finished:
+            return None
+        extent = self.table.extent
+        if extent is None:
+            return random_search_curve(self.table.values, self.space.keys(self.table.codes), len(self.finished))
+        if extent.draws is None:
+            return None
+        return random_search_curve(extent.draws.values, extent.draws.groups, len(self.finished))
+
+    @property
+    def draws_fail(self) -> bool:
+        """Whether the table lacks more than 1% of what random search draws."""
+        draws = None if self.table is None or self.table.extent is None else self.table.extent.draws
+        return draws is not None and float(draws.values.isnan().double().mean()) > 0.01
 
     @cached_property
     def finished(self) -> list[Trial]:

@@ -11,10 +11,14 @@ from ..provenance import provenance
 from .data import ReportData
 
 COLUMNS = (
-    "number", "batch", "state", "source", "value", "mean", "std", "acquisition", "text", "key", "code", "seed",
-    "attempts", "worker", "started", "finished", "seconds", "failure",
+    "evaluation", "store_number", "batch", "state", "source", "value", "mean", "std", "acquisition", "text", "key",
+    "code", "seed", "attempts", "worker", "started", "finished", "seconds", "failure",
 )  # fmt: skip
-"""Columns of ``results.csv`` before those of the metrics (``metric.NAME``) and the last, ``latent``."""
+"""Columns of ``results.csv`` before those of the metrics (``metric.NAME``) and the last, ``latent``.
+
+``evaluation`` and ``batch`` count from 1, as everywhere in the report; ``evaluation`` is empty for what
+is not finished; ``store_number`` is the number of the trial in the campaign's store, from 0.
+"""
 
 
 def results_csv(data: ReportData) -> str:
@@ -24,7 +28,8 @@ def results_csv(data: ReportData) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([*COLUMNS, *(f"metric.{name}" for name in metrics), "latent"])
     for trial in sorted(data.trials, key=lambda t: t.number):
-        cells = [_plain(trial, column) for column in COLUMNS]
+        numbers = [data.evaluation_of(trial) if trial.state in ("complete", "failed") else "", trial.number]
+        cells = [*numbers, trial.batch + 1, *(_plain(trial, column) for column in COLUMNS[3:])]
         latent = "" if trial.latent is None else json.dumps(list(trial.latent))
         writer.writerow([*cells, *(trial.metrics.get(name, "") for name in metrics), latent])
     return buffer.getvalue()

@@ -6,9 +6,11 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ..campaign.result import stored_space
 from ..errors import ConfigError, StoreError, WeightsError
-from ..spaces import SearchSpace, get_space
+from ..spaces import SearchSpace
 from .data import ReportData, Table
+from .extent import table_extent
 
 if TYPE_CHECKING:
     from ..benchmarks import TabularBenchmark
@@ -33,8 +35,12 @@ def report_data(source: SearchResult | Store) -> ReportData:
     url, name = _address(source)
     if config is None:
         raise StoreError(f"{url or 'memory'}: the campaign {name!r} has no settings; it was not made by latentnas")
-    space = get_space(str(config["space"]))
-    table, value_name, unit = _known_values(config, space)
+    space = stored_space(str(config["space"]), name)
+    table, value_name, unit, scale = _known_values(config, space)
+    others: list[str] = []
+    if table is not None and source.optimum is not None and source.optimum != float(table.values.max()):
+        others = [f"The table {table.name} is not the one that was searched, or has changed since: it is left out."]
+        table = None
     notes = source.notes() if callable(source.notes) else source.notes
     searched = any(trial.latent is not None for trial in trials)
     latent_space, missing = _latent_space(config, space) if searched else (None, [])
@@ -47,11 +53,12 @@ def report_data(source: SearchResult | Store) -> ReportData:
         config=config,
         value_name=value_name,
         unit=unit,
+        scale=scale,
         optimum=source.optimum,
         table=table,
         latent_space=latent_space,
         store=url,
-        notes=[*notes, *missing],
+        notes=[*notes, *missing, *others],
     )
 
 
@@ -81,12 +88,12 @@ def _options(config: Mapping[str, object], key: str) -> dict[str, object]:
     return dict(options) if isinstance(options, Mapping) else {}
 
 
-def _known_values(config: Mapping[str, object], space: SearchSpace) -> tuple[Table | None, str, str]:
-    """Table, name of the value, its unit."""
+def _known_values(config: Mapping[str, object], space: SearchSpace) -> tuple[Table | None, str, str, str]:
+    """Table, name of the value, its unit, and what axes say where it has none."""
     if config.get("evaluator") == "train":
-        return None, "validation accuracy", "%"
+        return None, "validation accuracy", "%", ""
     if config.get("evaluator") != "tabular":
-        return None, "value", ""
+        return None, "value", "", ""
     from ..benchmarks import get_benchmark
 
     options = _options(config, "evaluator_options")
@@ -94,8 +101,17 @@ def _known_values(config: Mapping[str, object], space: SearchSpace) -> tuple[Tab
     metric = str(options.get("metric") or benchmark.default_metric)
     values = benchmark.values(metric)
     known = values.isfinite()  # a table may lack some
-    unit = "%" if benchmark.units.get(metric) == "%" else ""
-    return Table(benchmark.codes[known], values[known]), metric_label(metric), unit
+    unit = benchmark.units.get(metric, "")
+    table = Table(
+        benchmark.codes[known],
+        values[known],
+        name=benchmark.name,
+        metric=f"{metric} ({unit})" if unit else metric,
+        source=benchmark.source,
+        extent=table_extent(benchmark, metric),
+    )
+    scale = "share" if unit == "share in 0..1" else unit
+    return table, metric_label(metric), "%" if unit == "%" else "", "" if unit == "%" else scale
 
 
 def metric_label(metric: str) -> str:

@@ -7,11 +7,16 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
+from ..campaign.notes import collapse_notes
 from ..campaign.records import Trial
-from .cells import BEST
-from .curves import MAX_BATCHES, coverage
+from ..spaces.drawing import grid_columns
+from .cells import BEST, shared_size
+from .curves import MAX_BATCHES, coverage, values_below
 from .data import ReportData
-from .texts import facts, headline, plural, prediction, show
+from .texts import facts, headline, plural, prediction, short_cell, show
+
+MANY_FAILURES = 10
+"""More failed evaluations than this are folded."""
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #22272e; --muted: #5b6570; --page: #fbfbfa; --card: #ffffff; --line: #e3e6e9;
@@ -75,6 +80,7 @@ def build_page(data: ReportData, pictures: Mapping[str, bytes], versions: Mappin
         _predictions(data, pictures),
         _failures(data),
         _trials(data),
+        _notes(data),
         _provenance(data, versions),
     ]
     body = "\n".join(section for section in sections if section)
@@ -89,11 +95,10 @@ def build_page(data: ReportData, pictures: Mapping[str, bytes], versions: Mappin
 def _top(data: ReportData) -> str:
     best = data.best
     cell = f'<div class="cell">{_code(best.text)}</div>' if best else ""
-    notes = "".join(f'<p class="note">{escape(note)}</p>' for note in data.notes)
     rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in facts(data))
     return (
         f'<header>\n<p class="kind">latentnas report</p>\n<h1>{escape(data.name)}</h1>\n'
-        f'<p class="lead">{escape(headline(data))}</p>\n{cell}\n{notes}</header>\n<table>{rows}</table>'
+        f'<p class="lead">{escape(headline(data))}</p>\n{cell}\n</header>\n<table>{rows}</table>'
     )
 
 
@@ -104,14 +109,26 @@ def _convergence(data: ReportData, pictures: Mapping[str, bytes]) -> str:
     parts = [
         "Every dot is an evaluation" + ("; grey columns are every other batch." if 1 < batches <= MAX_BATCHES else ".")
     ]
-    if data.table is not None:
+    if values_below(data):
+        parts.append("Triangles at the lower edge are evaluations with values below the axis.")
+    if data.random_search is not None:
         parts.append(
             "The dashed curve is what random search finds on average with as many evaluations, the band holds the "
-            "middle 80% of its runs: both are computed from the whole table, not simulated."
+            "middle 80% of its runs: both are computed from the table, not simulated."
+        )
+        if data.draws_fail:
+            parts.append(
+                "Cells of the space that the table lacks count as failed evaluations in them; the average is over "
+                "the runs that have met a value."
+            )
+    elif data.table is not None and data.finished:
+        parts.append(
+            f"There is no curve of random search: the table holds {data.table.share}, and what draws from the whole "
+            "space would find is not known."
         )
     if data.optimum is not None and data.complete:
         parts.append(
-            "Right: distance of the best value so far from the best of the whole space, on a logarithmic axis."
+            f"Right: the regret, how far the best value so far is below the {data.best_known}, on a logarithmic axis."
         )
     title, caption = "Best value against evaluations", " ".join(parts)
     size = "" if data.optimum is not None and data.complete else "medium"
@@ -125,15 +142,23 @@ def _best_cells(data: ReportData, pictures: Mapping[str, bytes]) -> str:
     head = [("", True), (data.value_label, True), ("predicted", True), ("evaluation", True), ("source", False),
             ("cell", False)]  # fmt: skip
     rows = [
-        [str(k), show(t.value), prediction(t), str(data.evaluation_of(t)), t.source, _Code(t.text)]
+        [str(k), show(t.value), prediction(t), str(data.evaluation_of(t)), t.source, _Cell(t)]
         for k, t in enumerate(best, start=1)
     ]
     picture = ""
     if "best_cells" in pictures:
         text = "Predicted: mean and standard deviation of the model before the cell was evaluated."
         predicted = any(t.mean is not None for t in best)
-        picture = _picture(pictures["best_cells"], f"The {len(best)} best cells", text if predicted else "")
+        picture = _picture(pictures["best_cells"], f"The {len(best)} best cells", text if predicted else "",
+                           _size_of_cells(data, len(best)))  # fmt: skip
     return f"<h2>Best cells</h2>{picture}{_table(head, rows)}"
+
+
+def _size_of_cells(data: ReportData, count: int) -> str:
+    """How large the picture of the best cells is shown: few narrow cells would be blown up on a whole page."""
+    width = shared_size(data, data.ranked[:count])[0]
+    inches = grid_columns(count, width) * width
+    return "small" if inches < 6.5 else "medium" if inches < 9.5 else ""
 
 
 def _map(data: ReportData, pictures: Mapping[str, bytes]) -> str:
@@ -168,27 +193,37 @@ def _failures(data: ReportData) -> str:
         return ""
     head = [("evaluation", True), ("reason", False), ("attempts", True), ("cell", False)]
     rows = [
-        [str(data.evaluation_of(t)), t.failure or "no reason given", str(t.attempts), _Code(t.text)]
-        for t in data.failed
+        [str(data.evaluation_of(t)), t.failure or "no reason given", str(t.attempts), _Cell(t)] for t in data.failed
     ]
-    return f"<h2>Failed evaluations ({len(rows):,})</h2>{_table(head, rows)}"
+    table = _table(head, rows)
+    if len(rows) > MANY_FAILURES:
+        table = f"<details><summary>{len(rows):,} evaluations with their reasons</summary>{table}</details>"
+    return f"<h2>Failed evaluations ({len(rows):,})</h2>{table}"
 
 
 def _trials(data: ReportData) -> str:
     if not data.trials:
         return ""
-    head = [("no.", True), ("batch", True), ("state", False), (data.value_label, True), ("predicted", True),
+    head = [("evaluation", True), ("batch", True), ("state", False), (data.value_label, True), ("predicted", True),
             ("seconds", True), ("source", False), ("cell", False)]  # fmt: skip
-    rows = [_trial_row(t) for t in sorted(data.trials, key=lambda t: t.number)]
+    rows = [_trial_row(data, t) for t in sorted(data.trials, key=lambda t: t.number)]
     return (
         f"<h2>All proposals</h2><details><summary>{plural(len(rows), 'proposal')} in order; "
         f"<code>results.csv</code> beside this page has all columns</summary>{_table(head, rows)}</details>"
     )
 
 
-def _trial_row(t: Trial) -> list[str | _Code]:
+def _trial_row(data: ReportData, t: Trial) -> list[str]:
     seconds = "-" if t.seconds is None else f"{t.seconds:.3g}"
-    return [str(t.number), str(t.batch), t.state, show(t.value), prediction(t), seconds, t.source, _Code(t.text)]
+    number = str(data.evaluation_of(t)) if t.state in ("complete", "failed") else "-"
+    return [number, str(t.batch + 1), t.state, show(t.value), prediction(t), seconds, t.source, _Cell(t)]
+
+
+def _notes(data: ReportData) -> str:
+    if not data.notes:
+        return ""
+    lines = "".join(f"<li>{escape(note)}</li>" for note in collapse_notes(data.notes))
+    return f'<h2>Notes of the search</h2><ul class="note">{lines}</ul>'
 
 
 def _provenance(data: ReportData, versions: Mapping[str, object]) -> str:
@@ -205,13 +240,21 @@ def _provenance(data: ReportData, versions: Mapping[str, object]) -> str:
 # --- pieces ---------------------------------------------------------------------------------------
 
 
-class _Code(str):
-    """A cell's string, shown in a fixed-width font."""
+class _Cell(str):
+    """A cell of a table that shows a cell of the space: short, in a fixed-width font, its text as tooltip."""
+
+    full: str
+
+    def __new__(cls, trial: Trial) -> _Cell:
+        shown = super().__new__(cls, short_cell(trial))
+        shown.full = trial.text
+        return shown
 
 
-def _code(text: str) -> str:
-    """A cell's string that may be broken after ``|`` and ``,``."""
-    return f"<code>{escape(text).replace('|', '|<wbr>').replace(',', ',<wbr>')}</code>"
+def _code(text: str, full: str = "") -> str:
+    """A cell's string that may be broken after ``|`` and ``,``; ``full`` is shown over it."""
+    title = f' title="{escape(full)}"' if full and full != text else ""
+    return f"<code{title}>{escape(text).replace('|', '|<wbr>').replace(',', ',<wbr>')}</code>"
 
 
 def _table(head: Sequence[tuple[str, bool]], rows: Iterable[Sequence[str]]) -> str:
@@ -221,8 +264,8 @@ def _table(head: Sequence[tuple[str, bool]], rows: Iterable[Sequence[str]]) -> s
     for row in rows:
         cells = []
         for text, kind in zip(row, kinds, strict=True):
-            if isinstance(text, _Code):
-                cells.append(f'<td class="text">{_code(text)}</td>')
+            if isinstance(text, _Cell):
+                cells.append(f'<td class="text">{_code(text, text.full)}</td>')
             else:
                 kind = ' class="failed"' if text == "failed" else kind
                 cells.append(f"<td{kind}>{escape(text)}</td>")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from ..campaign.records import Trial
 from ..progress import format_seconds
-from ..spaces.base import format_count
-from .curves import random_curve
 from .data import ReportData
+from .extent import size_text
+
+SHORT = 100
+"""Cells are written into tables with at most so many characters."""
 
 
 def show(value: float | None, unit: str = "") -> str:
@@ -28,6 +30,13 @@ def prediction(trial: Trial, unit: str = "") -> str:
     return f"{_digits(trial.mean)}{spread} {unit}".rstrip()
 
 
+def short_cell(trial: Trial, most: int = SHORT) -> str:
+    """A cell for a table: its text where that is short, else its key, else the beginning of its text."""
+    if len(trial.text) <= most:
+        return trial.text
+    return trial.key if len(trial.key) <= most else f"{trial.text[: most - 3]}..."
+
+
 def plural(count: int, word: str) -> str:
     """``1 cell``, ``3 cells``, ``1,000 cells``."""
     return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
@@ -38,7 +47,7 @@ def headline(data: ReportData) -> str:
     strategy = f" with {data.config['strategy']}" if "strategy" in data.config else ""
     evaluated = plural(len(data.finished), "evaluation")
     failed = f", {len(data.failed):,} of them failed" if data.failed else ""
-    text = f"Searched {data.space.name} ({format_count(data.space.size)} codes){strategy}: {evaluated}{failed}."
+    text = f"Searched {data.space.name} ({size_text(data.space)}){strategy}: {evaluated}{failed}."
     best = data.best
     if best is None:
         if not data.finished:
@@ -49,40 +58,51 @@ def headline(data: ReportData) -> str:
     if regret is None:
         text += "."
     elif regret == 0:
-        text += ", the best value of the whole space."
+        text += f", the {data.best_known}."
     else:
-        text += f", {regret:.3g}{' points' if data.unit == '%' else ''} below the best of the whole space."
-    expected = random_curve(data)
+        text += f", {regret:.3g}{' points' if data.unit == '%' else ''} below the {data.best_known}."
+    expected = data.random_search
     if expected is not None:
         text += (
             f" Random search reaches {show(float(expected.mean[-1]), data.unit)} on average with as many evaluations."
         )
+        if data.draws_fail:
+            text += " Cells that the table lacks count as failed evaluations in both."
     return text
 
 
 def facts(data: ReportData) -> list[tuple[str, str]]:
     """Names and values for the table at the top."""
-    rows = [("Space", f"{data.space.name}, {format_count(data.space.size)} codes")]
+    rows = [("Space", f"{data.space.name}, {size_text(data.space)}")]
     rows += [(name.capitalize(), str(data.config[name])) for name in ("strategy", "evaluator") if name in data.config]
+    table = data.table
+    if table is not None and table.name:
+        rows.append(("Table", f"{table.name}, {table.metric}, {table.share}"))
+        if table.source:
+            rows.append(("Made from", table.source))
     best = data.best
     if best is not None:
         found = f"evaluation {data.evaluation_of(best)}"
         rows.append((f"Best {data.value_name}", f"{show(best.value, data.unit)} ({found})"))
     if data.optimum is not None:
-        rows.append(("Best of the whole space", show(data.optimum, data.unit)))
+        rows.append((_capital(data.best_known), show(data.optimum, data.unit)))
     if data.regret is not None:
-        rows.append(("Regret", f"{data.regret:.3g}"))
+        rows.append((_capital(data.regret_label), f"{data.regret:.3g}"))
     rows.append(("Evaluations", _evaluations(data)))
     seconds = sum(t.seconds or 0.0 for t in data.finished)
-    if data.finished:
+    if seconds >= 1:  # looking up takes none worth a line
         rows.append(("Time in evaluations", format_seconds(seconds)))
     started = [t.started for t in data.finished if t.started is not None]
     finished = [t.finished for t in data.finished if t.finished is not None]
-    if started and finished:
+    if started and finished and max(finished) - min(started) >= 1:
         rows.append(("From first start to last end", format_seconds(max(finished) - min(started))))
     if "seed" in data.config:
         rows.append(("Seed", str(data.config["seed"])))
     return rows
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _evaluations(data: ReportData) -> str:

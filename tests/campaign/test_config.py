@@ -93,3 +93,28 @@ def test_seeds_have_a_largest() -> None:
     for seed in (2**63, -1, True):
         with pytest.raises(ConfigError, match=f"seed: .*got {seed}"):
             CampaignConfig.of({**settings, "seed": seed})
+
+
+@pytest.mark.parametrize(
+    ("settings", "title"),
+    [
+        ({}, "nasbench201-random-tabular-s0"),
+        (
+            {"evaluator_options": {"benchmark": "nasbench201", "metric": "cifar10_test"}},
+            "nasbench201-random-tabular-s0",
+        ),
+        ({"evaluator_options": {"metric": "cifar10_test_qat"}}, "nasbench201-random-tabular-cifar10_test_qat-s0"),
+        ({"evaluator_options": {"benchmark": "mine"}}, "nasbench201-mine-random-tabular-s0"),
+        ({"evaluator_options": {"benchmark": "nasbench201-b", "metric": "m"}}, "nasbench201-b-random-tabular-m-s0"),
+        ({"evaluator": "train", "evaluator_options": {"epochs": 2}}, "nasbench201-random-train-s0"),
+        ({"name": "own", "evaluator_options": {"benchmark": "mine"}}, "own"),
+    ],
+)
+def test_the_default_name_says_which_table_and_metric(settings: dict[str, object], title: str) -> None:
+    config = CampaignConfig.of({"space": "nasbench201", "strategy": "random", "budget": 1, **settings})
+    assert config.title == title
+
+
+def test_an_unknown_space_may_be_one_of_the_users_own() -> None:
+    with pytest.raises(ConfigError, match=r"unknown space 'mine'.*register it first .*latentnas --import FILE"):
+        CampaignConfig.of({"space": "mine", "budget": 1})

@@ -200,3 +200,24 @@ def test_unfinished_and_new_trials_of_others_are_seen(tmp_path: Path) -> None:
     propose(theirs, CODES[2:])
     assert [t.state for t in mine.trials()] == ["waiting", "complete", "waiting"]
     assert theirs.trials() == mine.trials()
+
+
+def test_a_refusal_says_everything_once(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s.db", "demo", create=True)
+    old = {"space": "nasbench201", "seed": 0, "evaluator": "tabular", "evaluator_options": {"benchmark": "a"}}
+    parts = {"strategy": {"name": "random", "seed": 0}, "evaluator": {"name": "tabular", "benchmark": "a", "rows": 4}}
+    store.register(old, parts, None)
+    new = {**old, "seed": 1, "evaluator_options": {"benchmark": "b"}}
+    changed = {"strategy": {"name": "random", "seed": 1}, "evaluator": {"name": "tabular", "benchmark": "b", "rows": 5}}
+    with pytest.raises(StoreError) as caught:
+        store.register(new, changed, None)
+    lines = str(caught.value).splitlines()
+    assert lines[1:-1] == [
+        "  evaluator_options.benchmark: stored 'a', given 'b'",
+        "  seed: stored 0, given 1",
+        "  evaluator: rows: stored 4, given 5.",
+    ]
+    assert lines[-1].startswith("Use the stored settings")
+    with pytest.raises(StoreError) as caught:
+        store.register({**old, "evaluator": "train"}, {**parts, "evaluator": {"name": "train", "epochs": 1}}, None)
+    assert str(caught.value).splitlines()[1:-1] == ["  evaluator: stored 'tabular', given 'train'."]

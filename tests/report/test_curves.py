@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from numpy.testing import assert_allclose
 
-from latentnas.report import draw_convergence, draw_predictions
-from latentnas.report.curves import coverage, incumbent_values, random_curve
+from latentnas.report import Table, draw_convergence, draw_predictions
+from latentnas.report.curves import coverage, incumbent_values, values_below
+from latentnas.report.extent import Extent
 from tests.report.campaigns import campaign, small_table, trial
 
 VALUES = [91.0, 90.0, None, 93.0, 92.0, 93.0, 93.5]
@@ -49,14 +50,14 @@ def test_a_found_optimum_has_a_place_on_the_log_axis() -> None:
 
 def test_without_optimum_there_is_one_panel_and_no_random_curve() -> None:
     data = campaign(VALUES)
-    assert random_curve(data) is None
+    assert data.random_search is None
     assert len(draw_convergence(data).axes) == 1
 
 
 def test_random_curve_has_one_point_an_evaluation() -> None:
     table = small_table()
     data = campaign(VALUES, table=table, optimum=56.0)
-    curve = random_curve(data)
+    curve = data.random_search
     assert curve is not None
     assert len(curve.mean) == len(VALUES)
     assert float(curve.mean[0]) == pytest.approx(float(table.values.mean()))
@@ -104,3 +105,25 @@ def test_a_single_prediction_is_drawn() -> None:
     figure = draw_predictions(campaign([], trials=[trial(0, 90.0, mean=90.0, std=0.0)]))
     assert figure is not None
     figure.canvas.draw()
+
+
+def test_after_many_initial_cells_the_axis_shows_the_proposals() -> None:
+    # 200 random cells from 10 to 90 and, from 90.5 on, 20 proposals.
+    trials = [trial(k, 10 + 80 * ((k * 37) % 200) / 200, source="initial") for k in range(200)]
+    trials += [trial(200 + k, 90.5 + 0.1 * k, source="latent") for k in range(20)]
+    data = campaign([], trials=trials, optimum=94.0)
+    low, high = draw_convergence(data).axes[0].get_ylim()
+    assert 80 < low < 90.5 and high > 94
+    assert values_below(data) == sum(t.value is not None and t.value < low for t in trials)
+    assert values_below(campaign([90.0, 90.5])) == 0
+
+
+def test_the_best_of_a_part_of_a_space_is_no_optimum() -> None:
+    table = small_table()
+    part = Table(table.codes, table.values, extent=Extent(False, "9 of 10 codes", None))
+    figure = draw_convergence(campaign(VALUES, table=part, optimum=94.0))
+    assert "best of the table" in [line.get_label() for line in figure.axes[0].lines]
+    assert figure.axes[1].get_ylabel() == "regret (percentage points)"
+    assert (
+        draw_convergence(campaign([0.5], unit="", scale="share", optimum=0.9)).axes[1].get_ylabel() == "regret (share)"
+    )

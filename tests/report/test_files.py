@@ -21,7 +21,9 @@ def test_csv_has_every_trial_and_column() -> None:
         trial(2, None, state="running", finished=None, seconds=None, failure=None),
     ]
     rows = list(csv.DictReader(io.StringIO(results_csv(campaign([], trials=trials)))))
-    assert [row["number"] for row in rows] == ["0", "1", "2"]
+    assert [row["store_number"] for row in rows] == ["0", "1", "2"]
+    assert [row["evaluation"] for row in rows] == ["1", "2", ""], "from 1 as on the page; the last has not finished"
+    assert [row["batch"] for row in rows] == ["1", "1", "2"]
     assert [row["state"] for row in rows] == ["complete", "failed", "running"]
     assert float(rows[0]["value"]) == 93.25
     assert (rows[0]["mean"], rows[0]["std"], rows[0]["acquisition"]) == ("93.0", "0.5", "-4.0")
@@ -36,7 +38,7 @@ def test_csv_has_every_trial_and_column() -> None:
 def test_csv_without_trials_is_the_head() -> None:
     lines = results_csv(campaign([])).splitlines()
     assert len(lines) == 1
-    assert lines[0].startswith("number,batch,state,source,value")
+    assert lines[0].startswith("evaluation,store_number,batch,state,source,value")
 
 
 def test_config_is_plain_yaml() -> None:

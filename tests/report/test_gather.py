@@ -7,13 +7,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from latentnas.benchmarks import get_benchmark
+from latentnas.benchmarks import TabularBenchmark, get_benchmark
 from latentnas.campaign import SearchResult, Store, search
-from latentnas.errors import StoreError
+from latentnas.errors import StoreError, UnknownNameError
+from latentnas.evaluation import TabularEvaluator
 from latentnas.latent import LatentSpace
-from latentnas.report import report_data, write_report
+from latentnas.report import ReportData, Table, report_data, write_report
+from latentnas.report.extent import table_extent
 from latentnas.report.gather import metric_label, shown_url
+from latentnas.report.texts import facts
 from latentnas.spaces import get_space
+from tests.report.campaigns import trial
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +99,68 @@ def test_metrics_are_written_for_people() -> None:
     assert metric_label("ImageNet16-120_test") == "ImageNet16-120 test accuracy"
     assert metric_label("test_accuracy") == "test accuracy"
     assert metric_label("weight_sharing_accuracy") == "weight sharing accuracy"
+
+
+def test_the_table_is_named_with_metric_size_and_source(store: str) -> None:
+    data = report_data(Store(store, "demo"))
+    table = get_benchmark("nasbench201")
+    found = dict(facts(data))
+    assert found["Table"] == "nasbench201, cifar10_test_ptq (%), 15,625 codes"
+    assert found.get("Made from", "") == table.source
+    assert "Best of the whole space" in found
+
+
+def test_a_table_of_a_part_of_the_space_is_no_whole_space(tmp_path: Path) -> None:
+    table = get_benchmark("nas_bench_graph-proteins")
+    result = search(space="nas_bench_graph", strategy="random", budget=30, seed=1,
+                    evaluator_options={"benchmark": "nas_bench_graph-proteins"})  # fmt: skip
+    data = report_data(result)
+    share = "2,021 of 26,207 networks"
+    assert data.value_label == "test performance (share)"
+    assert data.regret_label == "regret (share)"
+    assert data.best_known == f"best of the table ({share})"
+    found = dict(facts(data))
+    assert found["Table"] == f"nas_bench_graph-proteins, test_performance (share in 0..1), {share}"
+    assert found[f"Best of the table ({share})"] == f"{table.best().value:.5f}"
+    assert "Time in evaluations" not in found
+    # Random search over the space meets 157,464 codes, of which the table has few.
+    curve = data.random_search
+    assert curve is not None and len(curve.mean) == 30
+    held = table.holds(data.space.enumerate())
+    values = table.query(data.space.enumerate()[held])
+    assert float(curve.mean[0]) == pytest.approx(float(values.mean()))
+    assert bool(curve.low[0].isnan())
+    page = write_report(result, tmp_path).read_text(encoding="utf-8")
+    assert "whole space" not in page.split("<h2>Where this comes from")[0].split("</style>")[1]
+    assert "count as failed evaluations" in page
+
+
+def test_a_table_too_small_for_a_large_space_has_no_random_curve(tmp_path: Path) -> None:
+    space = get_space("enas_macro6")
+    codes = space.sample(40, seed=0)
+    table = TabularBenchmark("part", space, codes, {"m": torch.rand(40).double()}, default="m")
+    data = ReportData("x", space, [trial(0, 0.5, space="enas_macro6")], table=Table(
+        codes, table.values(), "part", "m", "", table_extent(table, "m")))  # fmt: skip
+    assert data.random_search is None
+    assert "There is no curve of random search: the table holds 40 of 1,528,823,808 codes" in write_report(
+        data, tmp_path
+    ).read_text(encoding="utf-8")
+
+
+def test_another_table_than_the_one_searched_is_left_out() -> None:
+    table = get_benchmark("nasbench201")
+    codes = table.codes[:2000]
+    own = TabularBenchmark("own", "nasbench201", codes, {"m": torch.linspace(0, 1, 2000).double()}, default="m")
+    # An object of the caller's own is recorded as "tabular" alone, which names the shipped table.
+    data = report_data(search(space="nasbench201", strategy="random", budget=9, evaluator=TabularEvaluator(own)))
+    assert (data.table, data.optimum) == (None, 1.0)
+    assert any("is not the one that was searched" in note for note in data.notes)
+
+
+def test_the_space_of_a_stored_campaign_must_be_registered(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = Store(store, "demo")
+    settings = {**(memory.config or {}), "space": "mine"}
+    monkeypatch.setattr(Store, "config", property(lambda self: settings))
+    for read in (report_data, SearchResult.from_store):
+        with pytest.raises(UnknownNameError, match=r"unknown space 'mine'.*'demo'.*register it first.*--import FILE"):
+            read(memory)

@@ -105,3 +105,38 @@ def test_odd_campaigns_have_a_page(values: list[float | None]) -> None:
     assert ("Failed evaluations" in text) == (values == [None])
     assert ("Best cells" in text) == (values == [90.0])
     assert "Map of the latent space" not in text
+
+
+def test_long_cells_are_short_in_tables_and_whole_over_them() -> None:
+    text = "cell-" * 60
+    page = build_page(campaign([], trials=[trial(0, 90.0, text=text, key="7.00001.154c49")]), {}, {})
+    reader = read(page)
+    titles = [attributes["title"] for tag, attributes in reader.tags if tag == "code" and "title" in attributes]
+    assert titles == [text, text]  # best cells, all proposals
+    shown = "".join(reader.text)
+    assert shown.count(text) == 1  # the best cell at the top
+    assert shown.count("7.00001.154c49") == 2
+    longer = read(build_page(campaign([], trials=[trial(0, 90.0, text=text, key="k" * 101)]), {}, {}))
+    assert "".join(longer.text).count(text[:97] + "...") == 2
+
+
+def test_notes_of_a_kind_are_one_line_at_the_end() -> None:
+    page = build_page(campaign([90.0], notes=["512 latents gave 12 new ones", "900 latents gave 7 new ones"]), {}, {})
+    text = "".join(read(page).text)
+    assert "512 latents" not in text
+    assert text.index("900 latents gave 7 new ones (2 such notes") > text.index("All proposals")
+
+
+def test_proposals_are_numbered_as_evaluations() -> None:
+    trials = [trial(0, None), trial(1, None, state="running", finished=None, failure=None), trial(2, 93.0)]
+    page = build_page(campaign([], trials=trials), {}, {})
+    numbers = re.findall(r"<tr><td class=\"number\">([^<]*)</td><td class=\"number\">\d+</td><td[^>]*>\w+</td>", page)
+    assert numbers == ["1", "-", "2"]
+    assert "93.000 % (evaluation 2)" in page
+
+
+def test_many_failures_are_folded() -> None:
+    few, many = (build_page(campaign([None] * count), {}, {}) for count in (10, 11))
+    assert "evaluations with their reasons" not in few
+    assert "<summary>11 evaluations with their reasons</summary>" in many
+    assert "".join(read(many).text).count("the loss became NaN") == 11

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from itertools import combinations
 
 import pytest
@@ -93,3 +95,37 @@ def test_curve_agrees_with_simulated_searches() -> None:
     # A quantile of a table is one of its values, which counts as inside: rather more than 80% than less.
     assert float(inside.min()) > 0.75
     assert float(inside.max()) < 0.9
+
+
+def test_draws_without_a_value_against_every_order() -> None:
+    # Three values and two draws without one; best of m of the five, over every order of them.
+    values, missing = [1.0, 2.0, 4.0], 2
+    mean, quantile = best_of_draws(torch.tensor(values), 5, (0.1, 0.5), missing=missing)
+    for m in range(1, 6):
+        bests = [max(order[:m]) for order in itertools.permutations([*values, -math.inf, -math.inf])]
+        found = sorted(best for best in bests if best > -math.inf)
+        assert float(mean[m - 1]) == pytest.approx(sum(found) / len(found))
+        for q, level in enumerate((0.1, 0.5)):
+            at = sorted(bests)[math.ceil(level * len(bests) - 1e-9) - 1]
+            if at == -math.inf:
+                assert math.isnan(quantile[q, m - 1])
+            else:
+                assert float(quantile[q, m - 1]) == at
+
+
+def test_long_curves_leave_only_what_is_negligible_out() -> None:
+    # The mean of the best of m of the ranks 1..n is m (n + 1) / (m + 1).
+    n, draws = 20_000, 2_000
+    mean, _ = best_of_draws(torch.arange(1, n + 1), draws)
+    m = torch.arange(1, draws + 1, dtype=torch.double)
+    torch.testing.assert_close(mean, m * (n + 1) / (m + 1), rtol=1e-9, atol=0)
+
+
+def test_codes_without_a_value_are_failed_evaluations() -> None:
+    values = torch.tensor([math.nan, 1.0, math.nan, 3.0], dtype=torch.double)
+    curve = random_search_curve(values, [0, 1, 2, 3], 4)
+    assert curve is not None
+    # First draw: 1 or 3 as likely. Two draws: none in 1 of 6 pairs, 1 in 2, 3 in 3 of 6.
+    assert curve.mean.tolist() == pytest.approx([2.0, (2 * 1 + 3 * 3) / 5, 2.5, 3.0])
+    assert math.isnan(curve.low[0]) and float(curve.high[0]) == 3.0
+    assert random_search_curve(torch.full((3,), math.nan), [0, 1, 2], 2) is None

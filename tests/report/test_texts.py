@@ -32,7 +32,7 @@ def test_predictions_and_counts() -> None:
 
 def test_headline_of_a_finished_campaign() -> None:
     text = headline(campaign([50.0, None, 53.5], optimum=56.0, table=small_table()))
-    assert text.startswith("Searched nasbench201 (15,625 codes) with latent-bo: 3 evaluations, 1 of them failed.")
+    assert text.startswith("Searched nasbench201 (15,625 codes, 4,930 networks) with latent-bo: 3 evaluations, 1 of")
     assert "The best cell reaches 53.500 % accuracy, 2.5 points below the best of the whole space." in text
     assert "Random search reaches" in text
 
@@ -42,7 +42,7 @@ def test_headline_of_a_finished_campaign() -> None:
     [
         ([], "No cell has been evaluated yet."),
         ([None, None], "No cell has a value: see the reasons below."),
-        ([56.0], "the best value of the whole space."),
+        ([56.0], "the best of the whole space."),
     ],
 )
 def test_headline_of_odd_campaigns(values: list[float | None], part: str) -> None:
@@ -58,7 +58,7 @@ def test_facts_count_every_state() -> None:
     found = dict(facts(campaign([], trials=trials, optimum=91.0)))
     assert found["Evaluations"] == "1 complete, 1 failed, 1 waiting; budget 20"
     assert found["Best accuracy"] == "90.000 % (evaluation 1)"
-    assert found["Regret"] == "1"
+    assert found["Regret (percentage points)"] == "1"
     assert found["Time in evaluations"] == "1.0 s"  # two evaluations of half a second
     assert found["From first start to last end"] == "1.5 s"  # from 1000.0 to 1001.5
     assert found["Seed"] == "3"
