@@ -69,25 +69,44 @@ def test_samples_follow_the_seed() -> None:
 @pytest.mark.parametrize("name", ["nasbench201", "enas_macro12", "darts", "nas_bench_graph"])
 def test_captions_stay_inside_and_apart(name: str) -> None:
     space = get_space(name)
-    figure = draw_grid(space, space.sample(4, seed=0))
-    assert len(figure.axes) == len(figure.texts) == 4
+    codes = space.sample(4, seed=0)
+    figure = draw_grid(space, codes)
+    assert len(figure.axes) == 4
+    texts = [text.get_text() for text in figure.texts]
+    short = len(texts) == 4  # the cells' own texts; otherwise numbers and keys
+    assert texts == (
+        space.format(codes) if short else [t for k in range(4) for t in (f"cell {k + 1}", texts[2 * k + 1])]
+    )
     figure.canvas.draw()
     boxes = [text.get_window_extent() for text in figure.texts]
     assert all(figure.bbox.x0 <= b.x0 and b.x1 <= figure.bbox.x1 and b.y1 <= figure.bbox.y1 for b in boxes)
     frames = [ax.get_window_extent() for ax in figure.axes]
     everything = [*boxes, *frames]
     assert not any(a.overlaps(b) for k, a in enumerate(everything) for b in everything[:k])
-    assert frames[0].width == pytest.approx(cell_size(space)[0] * figure.dpi)
+    assert frames[0].width == pytest.approx(cell_size(space, codes)[0] * figure.dpi)
 
 
-def test_captions_are_the_text_the_key_or_its_beginning() -> None:
+def test_rows_are_as_high_as_their_highest_cell() -> None:
+    """Three small cells in the first row, a large one in the second."""
+    space = get_space("nasbench101")
+    chain = [[int(j == i + 1) for j in range(7)] for i in range(7)]
+    cells = [{"matrix": [[0, 1], [0, 0]], "ops": ["input", "output"]}] * 3
+    cells += [{"matrix": chain, "ops": ["input", *["maxpool3x3"] * 5, "output"]}]
+    heights = [ax.get_window_extent().height for ax in draw_grid(space, space.parse(cells)).axes]
+    assert heights[0] == heights[1] < heights[2] == heights[3]  # two columns: rows of equal length
+    heights = [ax.get_window_extent().height for ax in draw_grid(space, space.parse(cells[:3])).axes]
+    assert heights == pytest.approx([0.9 * 100] * 3, abs=20)  # inches: two layers of 20 points, 20 between
+
+
+def test_captions_are_the_text_or_number_and_key() -> None:
     wide = text_width("a long text", 8.0)
-    assert caption("a long text", "key", wide + 1) == "a long text"
-    assert caption("a long text", "key", wide - 1) == "key"
-    cut = caption("a long text", "a quite long key", wide - 1)
+    assert caption("a long text", "key", wide + 1) == [("a long text", 8.0)]
+    assert caption("a long text", "key", wide - 1) == [("key", 6.5)]
+    assert caption("a long text", "key", wide - 1, number=3) == [("cell 3", 8.0), ("key", 6.5)]
+    ((cut, font),) = caption("a long text", "a really quite long key", wide - 1)
     assert cut.endswith("...")
-    assert "a quite long key".startswith(cut[:-3])
-    assert text_width(cut, 8.0) <= wide - 1 < text_width("a quite long key"[: len(cut) - 2] + "...", 8.0)
+    assert "a really quite long key".startswith(cut[:-3])
+    assert text_width(cut, font) <= wide - 1 < text_width("a really quite long key"[: len(cut) - 2] + "...", font)
 
 
 @pytest.mark.parametrize(

@@ -265,10 +265,7 @@ def _held(name: str, path: Path, kind: Format, options: dict[str, Any]) -> Tabul
     try:
         description, origin = read_description(name), read_origin(name)
         if origin.is_still(path, kind.name, options):
-            table = _load_cached(name)
-            for column in table.columns:  # each is compared with its checksum
-                table.values(column)
-            return table
+            return _load_cached(name)
     except DataFileError:
         return None
     raise ConfigError(

@@ -197,27 +197,37 @@ def read_description(name: str) -> dict[str, Any]:
         DataFileError: there is no such table, or its file is damaged.
     """
     path = table_path(name)
+    with _damage_named(name, path), _opened(path) as file:
+        return _description(file, path)
+
+
+def _description(file: Any, path: Path) -> dict[str, Any]:
+    """The checked header of an open file."""
+    metadata = file.metadata() or {}
+    text = metadata[_DESCRIPTION]
+    if str(zlib.crc32(text.encode())) != metadata[_CHECKSUM]:
+        raise ValueError("the checksum of its header does not match")
+    description = json.loads(text)
+    if description["format_version"] != FORMAT_VERSION:
+        raise DataFileError(
+            f"{path}: written in format {description['format_version']} of the cache by latentnas "
+            f"{description.get('latentnas')}, this one reads format {FORMAT_VERSION}; {_remedy(path.stem)}"
+        )
+    _check_description(description)
+    return {**description, "bytes": path.stat().st_size, "path": path}
+
+
+@contextlib.contextmanager
+def _damage_named(name: str, path: Path) -> Iterator[None]:
+    """Turn whatever goes wrong while a cached file is read into one DataFileError."""
     try:
-        with _opened(path) as file:
-            metadata = file.metadata() or {}
-        text = metadata[_DESCRIPTION]
-        if str(zlib.crc32(text.encode())) != metadata[_CHECKSUM]:
-            raise ValueError("the checksum of its header does not match")
-        description = json.loads(text)
-        if description["format_version"] != FORMAT_VERSION:
-            raise DataFileError(
-                f"{path}: written in format {description['format_version']} of the cache by latentnas "
-                f"{description.get('latentnas')}, this one reads format {FORMAT_VERSION}; {_remedy(name)}"
-            )
-        _check_description(description)
-        size = path.stat().st_size
-    except DataFileError:
+        yield
+    except LatentNASError:
         raise
     except FileNotFoundError:
         raise DataFileError(f"no imported table is called {name!r}; imported: {_listed(cached_names())}") from None
     except Exception as error:
         raise _damaged(path, error) from error
-    return {**description, "bytes": size, "path": path}
 
 
 _FIELDS: dict[str, type] = {
@@ -270,7 +280,7 @@ def read_origin(name: str) -> Origin:
 
 
 def read_table(name: str) -> TabularBenchmark:
-    """Load an imported table: its codes at once, each column when it is first asked for.
+    """Load an imported table, whole: what replaces or removes its file later does not touch it.
 
     Every tensor is compared with its checksum. That the space still means the same by these codes is
     checked on a few rows: by their texts and, in tables by network, their canonical codes.
@@ -279,19 +289,24 @@ def read_table(name: str) -> TabularBenchmark:
         DataFileError: there is no such table, its file is damaged, or the space has changed since.
         UnknownNameError: the space is not registered.
     """
-    description = read_description(name)
-    path: Path = description["path"]
-    space = get_space(description["space"])
-    if description["fingerprint"] != space_fingerprint(space):
-        raise DataFileError(
-            f"{path}: the codes of {space.name} have changed since latentnas {description['latentnas']}; "
-            f"{_remedy(name)}"
-        )
-    rows, checksums = description["rows"], description["checksums"]
-    columns = _CachedColumns(path, description["columns"], rows, checksums)
-    shape = (rows, space.dim)
-    codes = _read_codes(path, "codes", shape, checksums, space)
-    canonical = _read_codes(path, "canonical", shape, checksums, space) if "canonical" in checksums else codes
+    path = table_path(name)
+    with _damage_named(name, path), _opened(path) as file:
+        description = _description(file, path)
+        space = get_space(description["space"])
+        if description["fingerprint"] != space_fingerprint(space):
+            raise DataFileError(
+                f"{path}: the codes of {space.name} have changed since latentnas {description['latentnas']}; "
+                f"{_remedy(name)}"
+            )
+        rows, checksums = description["rows"], description["checksums"]
+        kinds = (np.dtype(np.float32), np.dtype(np.float64))
+        columns = {
+            column: _read_tensor(file, f"column:{column}", (rows,), kinds, checksums)
+            for column in description["columns"]
+        }
+        shape = (rows, space.dim)
+        codes = _read_codes(file, "codes", shape, checksums, space)
+        canonical = _read_codes(file, "canonical", shape, checksums, space) if "canonical" in checksums else codes
     probes = _probes(rows)
     if space.format(codes[probes].long()) != description["probes"] or (
         description["by_network"] and not torch.equal(space.canonical(codes[probes].long()), canonical[probes].long())
@@ -315,28 +330,6 @@ def read_table(name: str) -> TabularBenchmark:
     )
 
 
-class _CachedColumns(Mapping[str, Tensor]):
-    """The columns of a cached table, each read when it is first used."""
-
-    def __init__(self, path: Path, names: list[str], rows: int, checksums: Mapping[str, int]) -> None:
-        self._path, self._names, self._rows, self._checksums = path, list(names), rows, checksums
-        self._read: dict[str, Tensor] = {}
-
-    def __getitem__(self, name: str) -> Tensor:
-        if name not in self._read:
-            if name not in self._names:
-                raise KeyError(name)
-            kinds = (np.dtype(np.float32), np.dtype(np.float64))
-            self._read[name] = _read_tensor(self._path, f"column:{name}", (self._rows,), kinds, self._checksums)
-        return self._read[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-
 def _opened(path: Path) -> Any:
     from safetensors import safe_open
 
@@ -344,26 +337,22 @@ def _opened(path: Path) -> Any:
 
 
 def _read_tensor(
-    path: Path, name: str, shape: tuple[int, ...], kinds: tuple[np.dtype, ...], checksums: Mapping[str, int]
+    file: Any, name: str, shape: tuple[int, ...], kinds: tuple[np.dtype, ...], checksums: Mapping[str, int]
 ) -> Tensor:
-    try:
-        with _opened(path) as file:
-            tensor = file.get_tensor(name)
-        if tensor.shape != shape or tensor.dtype not in kinds:
-            raise ValueError(f"{name} is {tensor.dtype} {list(tensor.shape)}, expected {kinds[0]} {list(shape)}")
-        if zlib.crc32(tensor) != checksums[name]:
-            raise ValueError(f"the checksum of {name} does not match")
-    except Exception as error:
-        raise _damaged(path, error) from error
+    tensor = file.get_tensor(name)
+    if tensor.shape != shape or tensor.dtype not in kinds:
+        raise ValueError(f"{name} is {tensor.dtype} {list(tensor.shape)}, expected {kinds[0]} {list(shape)}")
+    if zlib.crc32(tensor) != checksums[name]:
+        raise ValueError(f"the checksum of {name} does not match")
     return torch.from_numpy(tensor if tensor.flags.writeable else tensor.copy())
 
 
 def _read_codes(
-    path: Path, name: str, shape: tuple[int, int], checksums: Mapping[str, int], space: SearchSpace
+    file: Any, name: str, shape: tuple[int, int], checksums: Mapping[str, int], space: SearchSpace
 ) -> Tensor:
-    codes = _read_tensor(path, name, shape, (compact_dtype(space.cardinalities),), checksums)
+    codes = _read_tensor(file, name, shape, (compact_dtype(space.cardinalities),), checksums)
     if bool((codes.amax(0) >= torch.tensor(space.cardinalities)).any()) or int(codes.min()) < 0:
-        raise _damaged(path, ValueError(f"{name} holds values that {space.name} does not have"))
+        raise ValueError(f"{name} holds values that {space.name} does not have")
     return codes
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -318,6 +319,17 @@ class TabularBenchmark:
         """
         column = self._columns.get(self._named(metric), fidelity, repeat)
         return column.double() if column.dtype != torch.double else column.clone()
+
+    def digest(self, metric: str | None = None) -> str:
+        """16 hex digits that change with the cells or their values of a metric: what a campaign compares.
+
+        Raises:
+            UnknownNameError: no such metric.
+        """
+        found = hashlib.sha256(f"{self.space.name} {self.by_network}".encode())
+        found.update(self._canonical.contiguous().numpy().tobytes())
+        found.update(self.values(metric).numpy().tobytes())
+        return found.hexdigest()[:16]
 
     # --- by code ------------------------------------------------------------------------------
 

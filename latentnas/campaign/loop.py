@@ -153,6 +153,8 @@ class Campaign:
             ConfigError: the first evaluations all raised exceptions or, with more of them, all failed.
             StoreError: the store could no longer be used.
         """
+        for note in self.evaluator.notes:
+            self._say(note)
         try:
             try:
                 while self._stopped is None:

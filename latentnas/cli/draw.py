@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 FORMATS = (".png", ".svg", ".pdf")
 MAX_CELLS = 60
 DPI, MAX_PIXELS = 150, 30_000
-_FONT, _HEAD = 8.0, 0.3
+_FONT, _SMALL, _HEAD = 8.0, 6.5, 0.38
+_NARROWEST = 2.0
+"""Inches that a cell takes at least, for its caption."""
 
 
 @app.command("draw")
@@ -73,7 +75,7 @@ def _parse(space: SearchSpace, cells: list[str] | None, path: Path | None) -> Te
 
 
 def draw_grid(space: SearchSpace, codes: Tensor) -> Figure:
-    """Cells in rows, each below its text, or its key where the text is too long.
+    """Cells in rows, each below its text; where that is too long, below its number and its key.
 
     Args:
         space: the space of the cells.
@@ -81,36 +83,47 @@ def draw_grid(space: SearchSpace, codes: Tensor) -> Figure:
     """
     from ..spaces.drawing import cell_size, draw_cell, grid_columns, new_figure
 
-    width, height = cell_size(space)
+    width, _ = cell_size(space, codes)
+    width = max(width, _NARROWEST)
     columns = grid_columns(len(codes), width)
-    rows = -(-len(codes) // columns)
+    heights = [cell_size(space, row)[1] for row in codes.split(columns)]  # a row is as high as its highest cell
     margin = 0.12
-    across, down = width + 2 * margin, height + _HEAD + margin
-    figure = new_figure(columns * across, rows * down)
+    across, downs = width + 2 * margin, [height + _HEAD + margin for height in heights]
+    total = (columns * across, sum(downs))
+    figure = new_figure(*total)
     for k, (code, text, key) in enumerate(zip(codes, space.format(codes), space.keys(codes), strict=True)):
         row, column = divmod(k, columns)
-        left, top = column * across + margin, rows * down - row * down
-        place = (left, top - _HEAD - height, width, height)
-        unit = (columns * across, rows * down) * 2
-        draw_cell(space, code, figure.add_axes(tuple(a / b for a, b in zip(place, unit, strict=True))))  # type: ignore[arg-type]
-        figure.text(
-            (left + width / 2) / unit[0], (top - _HEAD / 2) / unit[1], caption(text, key, 0.85 * width * 72),
-            ha="center", va="center", fontsize=_FONT, color="#69727d", parse_math=False,
-        )  # fmt: skip
+        left, top, height = column * across + margin, sum(downs[row:]), heights[row]
+        place = (left / total[0], (top - _HEAD - height) / total[1], width / total[0], height / total[1])
+        draw_cell(space, code, figure.add_axes(place), size=(width, height))
+        lines = caption(text, key, 0.9 * width * 72, number=k + 1 if len(codes) > 1 else None)
+        for line, (words, font) in enumerate(lines):
+            low = (line + 0.5) / len(lines)  # the share of the head above the middle of the line
+            figure.text(
+                (left + width / 2) / total[0], (top - _HEAD * low) / total[1], words, ha="center", va="center",
+                fontsize=font, color="#4d5660", parse_math=False,
+            )  # fmt: skip
     return figure
 
 
-def caption(text: str, key: str, width: float) -> str:
-    """The text of a cell if it is at most ``width`` points long, else its key, cut where that is too long."""
+def caption(text: str, key: str, width: float, number: int | None = None) -> list[tuple[str, float]]:
+    """Lines above a cell, each with the size of its letters, at most ``width`` points long.
+
+    Args:
+        text: of the cell; the only line, if it is short enough.
+        key: of the cell; otherwise the last line, cut where it is too long.
+        width: in points.
+        number: of the cell in the picture: the line above the key; None for no such line.
+    """
     from ..spaces.drawing import text_width
 
-    for whole in (text, key):
-        if text_width(whole, _FONT) <= width:
-            return whole
-    keep = len(key)
-    while keep > 1 and text_width(f"{key[:keep]}...", _FONT) > width:
+    if text_width(text, _FONT) <= width:
+        return [(text, _FONT)]
+    shown, keep = key, len(key)
+    while keep > 1 and text_width(shown, _SMALL) > width:
         keep -= 1
-    return f"{key[:keep]}..."
+        shown = f"{key[:keep]}..."
+    return [*([] if number is None else [(f"cell {number}", _FONT)]), (shown, _SMALL)]
 
 
 def _save(figure: Figure, path: Path) -> None:

@@ -92,9 +92,10 @@ def _measure(model: LatentSpace, benchmark: str | None, metric: str) -> Measure:
 
     from ..benchmarks import get_benchmark
     from ..errors import ConfigError
+    from ..evaluation import default_table
     from ..report.explore import Measure
 
-    table = get_benchmark(model.space.name if benchmark is None else benchmark)
+    table = get_benchmark(default_table(model.space) if benchmark is None else benchmark)
     if table.space.name != model.space.name:
         raise ConfigError(f"{table.name} is a table of {table.space.name}, the latent space of {model.space.name}")
     table.values(metric)  # an unknown metric is said before anything is decoded

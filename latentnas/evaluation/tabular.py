@@ -49,13 +49,14 @@ class TabularEvaluator(Evaluator):
         best = self.benchmark.best(metric)
         self.metric, self.optimum = best.metric, best.value
         self.notes = self._notes()
+        self._digest = self.benchmark.digest(self.metric)
 
     def _notes(self) -> tuple[str, ...]:
         """What a table that holds a part of its space means for a search."""
         table = self.benchmark
         found = table.holds(self.space.sample(_PROBES, seed=0))
         share = float(found.double().mean())
-        measured = len(self.candidates())
+        measured = int((~table.values(self.metric).isnan()).sum())
         lacking = "" if measured == len(table) else f", {self.metric} of {measured:,} of them"
         if share >= _NOTED_BELOW:
             return () if not lacking else (f"the table {table.name} holds {len(table):,} cells{lacking}",)
@@ -93,4 +94,5 @@ class TabularEvaluator(Evaluator):
         return Evaluation(metrics[self.metric], metrics, seconds)
 
     def config(self) -> dict[str, object]:
-        return {"name": self.name, "benchmark": self.benchmark.name, "metric": self.metric}
+        # the digest: a campaign must not go on with another table that was imported under the same name
+        return {"name": self.name, "benchmark": self.benchmark.name, "metric": self.metric, "data": self._digest}

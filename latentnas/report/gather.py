@@ -95,9 +95,10 @@ def _known_values(config: Mapping[str, object], space: SearchSpace) -> tuple[Tab
     if config.get("evaluator") != "tabular":
         return None, "value", "", ""
     from ..benchmarks import get_benchmark
+    from ..evaluation import default_table
 
     options = _options(config, "evaluator_options")
-    benchmark: TabularBenchmark = get_benchmark(str(options.get("benchmark") or space.name))
+    benchmark: TabularBenchmark = get_benchmark(str(options.get("benchmark") or default_table(space)))
     metric = str(options.get("metric") or benchmark.default_metric)
     values = benchmark.values(metric)
     known = values.isfinite()  # a table may lack some

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from ..errors import ConfigError, UnknownNameError
 from .base import SearchSpace
 from .check import check_space
+from .dag_canonical import MAX_NODES
 from .darts import DARTS
 from .enas_macro import ENASMacro
 from .enas_micro import ENASMicro
@@ -34,21 +35,27 @@ _SPACES: dict[str, Callable[[], SearchSpace]] = {
     "nasbench201": NASBench201,
     "random_wired32": lambda: RandomWired(nodes=32),
 }
-_FAMILIES: dict[str, Callable[[int], SearchSpace]] = {
-    "enas_macro": lambda size: ENASMacro(layers=size),
-    "gpnas": lambda size: GPNAS(layers=size),
-    "random_wired": lambda size: RandomWired(nodes=size),
+MAX_FAMILY_SIZE = 128
+"""The most layers that a name such as ``enas_macro24`` may ask for."""
+
+_FAMILIES: dict[str, tuple[Callable[[int], SearchSpace], int, int, str]] = {
+    "enas_macro": (lambda size: ENASMacro(layers=size), 1, MAX_FAMILY_SIZE, "layers"),
+    "gpnas": (lambda size: GPNAS(layers=size), 1, MAX_FAMILY_SIZE, "layers"),
+    "random_wired": (lambda size: RandomWired(nodes=size), 2, MAX_NODES, "nodes"),
 }
+"""How to make a member of each family; the least and the greatest size; what the size counts."""
+
 _ALIASES = {
     "enas_macro": "enas_macro12",
     "gpnas": "gpnas12",
     "nasbench301": "darts",
+    "nats-tss": "nasbench201",
+    "nb101": "nasbench101",
+    "nb201": "nasbench201",
+    "nb301": "darts",
     "random_wired": "random_wired32",
 }
 """Other names of a space: that of a family means its published size."""
-
-MAX_FAMILY_SIZE = 128
-"""The most layers or vertices that a name such as ``enas_macro24`` may ask for."""
 
 
 def list_spaces() -> list[str]:
@@ -71,7 +78,7 @@ def register_space(name: str, factory: Callable[[], SearchSpace]) -> None:
     """
     if not re.fullmatch(r"[\w.-]+", name, re.ASCII):
         raise ConfigError(f"register_space: a name has letters, digits, '_', '-' and '.', got {name!r}")
-    if name in _BUILT_IN or name in _ALIASES or _member(name) is not None:
+    if name.lower() in _BUILT_IN or name.lower() in _ALIASES or _member(name.lower()) is not None:
         raise ConfigError(f"register_space: {name!r} is a space of the package; choose another name")
     _SPACES[name] = factory
     _BUILT.pop(name, None)
@@ -83,8 +90,12 @@ _BUILT: dict[str, SearchSpace] = {}
 
 def _member(name: str) -> tuple[str, int] | None:
     """Family and size in a name such as ``enas_macro8``."""
-    match = re.fullmatch(r"([a-z_]+?)([1-9]\d{0,2})", name, re.ASCII)
+    match = re.fullmatch(r"([a-z_]+?)(0|[1-9]\d{0,8})", name, re.ASCII)
     return (match[1], int(match[2])) if match and match[1] in _FAMILIES else None
+
+
+def _is_ours(name: str) -> bool:
+    return name in _BUILT_IN or _member(name) is not None
 
 
 def _build(name: str) -> SearchSpace:
@@ -97,9 +108,10 @@ def _build(name: str) -> SearchSpace:
     if member is None:
         raise UnknownNameError("space", name, _SPACES)
     family, size = member
-    if size > MAX_FAMILY_SIZE:
-        raise ConfigError(f"{name}: {family} goes up to {MAX_FAMILY_SIZE}, got {size}")
-    return _FAMILIES[family](size)
+    make, least, most, counted = _FAMILIES[family]
+    if not least <= size <= most:
+        raise ConfigError(f"{name}: {family} exists with {least} to {most} {counted}, got {size}")
+    return make(size)
 
 
 def get_space(name: str | SearchSpace) -> SearchSpace:
@@ -107,8 +119,9 @@ def get_space(name: str | SearchSpace) -> SearchSpace:
 
     Args:
         name: one of :func:`list_spaces`; a family with another size (``enas_macro8``,
-            ``random_wired16``); the name of a family for its published size; ``nasbench301`` for
-            ``darts``.
+            ``random_wired16``); the name of a family for its published size; ``nasbench301`` or
+            ``nb301`` for ``darts``, ``nats-tss`` or ``nb201`` for ``nasbench201``, ``nb101`` for
+            ``nasbench101``. Names of the package may be written in capitals, too.
 
     Raises:
         UnknownNameError: no space has this name.
@@ -116,7 +129,10 @@ def get_space(name: str | SearchSpace) -> SearchSpace:
     """
     if isinstance(name, SearchSpace):
         return name
-    name = _ALIASES.get(name, name)
+    if not isinstance(name, str):
+        raise UnknownNameError("space", name, _SPACES)
+    if name not in _SPACES:  # exact names first: spaces of users may have capitals
+        name = _ALIASES.get(name.lower(), name.lower() if _is_ours(name.lower()) else name)
     if name not in _BUILT:
         _BUILT[name] = _build(name)
     return _BUILT[name]

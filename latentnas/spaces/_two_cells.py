@@ -87,6 +87,10 @@ class TwoCellSpace(SearchSpace):
         own = self._sum_vertices.view(2, nodes).repeat_interleave(nodes, 0)
         self._source_vertices = torch.cat([inputs, own], 1)  # [2n, n + 2]: the vertex that each source is
 
+    def column_values(self) -> list[tuple[str, ...]]:
+        numbers = super().column_values()
+        return [self.operations if "_op_" in name else n for name, n in zip(self.columns, numbers, strict=True)]
+
     @abstractmethod
     def _concatenated(self, used: Tensor) -> Tensor:
         """Which sums are concatenated to the output of their cell.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import operator
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -87,6 +88,10 @@ class SearchSpace(ABC):
         """The number of valid codes (not of distinct networks), exact."""
         return math.prod(self.cardinalities)
 
+    def column_values(self) -> list[tuple[str, ...]]:
+        """What the values of every column mean: D tuples of ``cardinalities[d]`` short texts. Here: the numbers."""
+        return [tuple(map(str, range(cardinality))) for cardinality in self.cardinalities]
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self.name!r}, size={format_count(self.size)})"
 
@@ -96,6 +101,8 @@ class SearchSpace(ABC):
         Raises:
             InvalidCodeError: naming the first faulty row and what would be right.
         """
+        if isinstance(codes, str) or (isinstance(codes, Sequence) and any(isinstance(row, str) for row in codes)):
+            raise InvalidCodeError(f"{self.name}: these are texts, codes are expected; use space.parse(texts) first")
         if not isinstance(codes, Tensor):
             try:
                 codes = torch.tensor(codes)
@@ -159,9 +166,13 @@ class SearchSpace(ABC):
                 (one code stands for each, see :meth:`networks`).
 
         Raises:
-            InvalidCodeError: ``n`` is negative, or ``over`` is neither of the two.
+            InvalidCodeError: ``n`` is no integer or negative, or ``over`` is neither of the two.
             SpaceTooLargeError: ``over="networks"`` in a space whose networks cannot be listed.
         """
+        try:
+            n = operator.index(n)
+        except TypeError:
+            raise InvalidCodeError(f"{self.name}: the number of samples must be an integer, got {n!r}") from None
         if n < 0:
             raise InvalidCodeError(f"{self.name}: the number of samples must be at least 0, got {n}")
         generator = as_generator(seed)
@@ -242,31 +253,56 @@ class SearchSpace(ABC):
     def format(self, codes: Tensor) -> list[str]:
         """The published string form of every row."""
 
-    def parse(self, text: str | Sequence[str]) -> Tensor:
+    def parse(self, text: str | Sequence[str] | Any) -> Tensor:
         """Codes of published strings (one string, or a list of them): LongTensor [B, D].
+
+        Some spaces also take the Python objects in which cells are published, one or a list of them:
+        see the ``_from_object`` of the space.
 
         Raises:
             ParseError: naming the first string that is no cell, and what was expected.
         """
-        texts = [text] if isinstance(text, str) else list(text)
-        rows = []
-        for item in texts:
-            if not isinstance(item, str):
-                raise ParseError(f"{self.name}: expected a string, got {type(item).__name__} {item!r}")
-            rows.append(self._parse_one(item))
+        rows = [self._parse_item(item) for item in self._items(text)]
         return self.check_codes(torch.tensor(rows, dtype=torch.long).reshape(len(rows), self.dim))
+
+    def _items(self, text: object) -> list[object]:
+        """What :meth:`parse` was given, as a list."""
+        if isinstance(text, Tensor):
+            raise ParseError(f"{self.name}: parse takes texts, got a tensor; codes need no parsing")
+        if isinstance(text, str | bytes | Mapping) or not isinstance(text, Iterable):
+            return [text]
+        return [text] if self._from_object(text) is not None else list(text)
+
+    def _parse_item(self, item: object) -> list[int]:
+        found = item if isinstance(item, str) else self._from_object(item)
+        if found is None:
+            shown = repr(item)
+            shown = shown if len(shown) <= 200 else f"{shown[:200]}..."
+            raise ParseError(f"{self.name}: expected a string, got {type(item).__name__} {shown}")
+        return self._parse_one(found) if isinstance(found, str) else found
 
     @abstractmethod
     def _parse_one(self, text: str) -> list[int]:
         """The code of one string; raises ParseError."""
+
+    def _from_object(self, item: object) -> str | list[int] | None:
+        """The text or the code of a published Python object that stands for one cell.
+
+        None for anything that is no such object. Here there are none.
+
+        Raises:
+            ParseError: it is such an object, but no cell.
+        """
+        return None
 
     # --- identity -----------------------------------------------------------------------------
 
     def keys(self, codes: Tensor) -> list[str]:
         """Canonical keys: two cells have equal keys exactly when they are the same network.
 
-        Keys are short readable ASCII texts, stable across runs, machines and versions. Here: the
-        values of the canonical code, joined by points.
+        Keys are readable ASCII texts without spaces at their ends, stable across runs, machines and
+        versions; in spaces of published size they have less than 500 characters. Here: the values of
+        the canonical code, joined by points.
 
         Args:
             codes: [B, D] long.
@@ -327,7 +363,10 @@ class SearchSpace(ABC):
     # --- other libraries ----------------------------------------------------------------------
 
     def to_networkx(self, codes: Tensor) -> list[DiGraph]:
-        """One ``networkx.DiGraph`` a row: vertices 0, 1, ... of the node view, attribute ``op`` the type's name."""
+        """One ``networkx.DiGraph`` a row: vertices 0, 1, ... of the node view, attribute ``op`` the type's name.
+
+        The graph's own attribute ``space`` is the name of the space.
+        """
         from .convert import to_networkx
 
         return to_networkx(self, codes)
@@ -364,11 +403,21 @@ class SearchSpace(ABC):
 
         return from_pyg(self, graphs)
 
-    def draw(self, code: Tensor | Sequence[int], ax: Axes | None = None, **options: Any) -> Axes:
-        """Draw one cell with matplotlib; see :func:`latentnas.spaces.drawing.draw_cell`."""
+    def draw(self, code: Tensor | Sequence[int] | str, ax: Axes | None = None, *, title: str | None = None) -> Axes:
+        """Draw one cell with matplotlib; see :func:`latentnas.spaces.drawing.draw_cell`.
+
+        Args:
+            code: [D] or [1, D] integers, or the text of a cell.
+            ax: matplotlib axes to draw on; by default those of a new figure (``ax.figure``).
+            title: a line above the picture; none by default.
+
+        Raises:
+            InvalidCodeError: ``code`` is not one cell of the space.
+            ParseError: the text is no cell of the space.
+        """
         from .drawing import draw_cell
 
-        return draw_cell(self, code, ax, **options)
+        return draw_cell(self, code, ax, title=title)
 
 
 @lru_cache(maxsize=8)

@@ -44,6 +44,7 @@ class ChainSpace(SearchSpace):
         self.name = name
         counts = tuple(len(values) for values in attributes.values())
         self._counts = counts
+        self._values = tuple(map(tuple, attributes.values()))
         self._strides = tuple(math.prod(counts[i + 1 :]) for i in range(len(counts)))
         self._skips = tuple((j, k) for k in range(2, layers + 1) for j in range(k - 1))
         self._width = layers * len(counts)  # columns before the skip bits
@@ -63,6 +64,9 @@ class ChainSpace(SearchSpace):
         self._free = free
         self.grammar = TemplateGrammar(types, absent=~self._chain, present=self._chain | free)
 
+    def column_values(self) -> list[tuple[str, ...]]:
+        return [*self._values * self.layers, *[("0", "1")] * len(self._skips)]
+
     def _layer_rows(self, codes: Tensor) -> list[list[tuple[list[int], list[int]]]]:
         """For every row and layer its attributes and its skip bits."""
         step = len(self._counts)
@@ -74,6 +78,8 @@ class ChainSpace(SearchSpace):
 
     def keys(self, codes: Tensor) -> list[str]:
         """Attributes (hexadecimal) and skip bits layer by layer, distinct for distinct codes.
+
+        A key has L (L - 1) / 2 characters for skips, so from about 30 layers on more than 500.
 
         The key of an ENAS cell of three layers is e.g. ``1.40.500``.
         """

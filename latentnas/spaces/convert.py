@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,8 @@ _CHUNK = 50_000
 def to_networkx(space: SearchSpace, codes: Tensor) -> list[DiGraph]:
     """One ``networkx.DiGraph`` a row: vertices 0, 1, ... of the node view, attribute ``op`` the type's name.
 
+    The graph's own attribute ``space`` is the name of the space.
+
     Args:
         space: the space of the cells.
         codes: [B, D] integers.
@@ -40,7 +42,7 @@ def to_networkx(space: SearchSpace, codes: Tensor) -> list[DiGraph]:
     names, pairs = [space.node_types[op] for op in ops.tolist()], edges.T.tolist()
     graphs, vertex, edge = [], 0, 0
     for count, size in zip(counts.tolist(), sizes.tolist(), strict=True):
-        graph = DiGraph()
+        graph = DiGraph(space=space.name)
         graph.add_nodes_from((i, {"op": name}) for i, name in enumerate(names[vertex : vertex + count]))
         graph.add_edges_from(pairs[edge : edge + size])
         graphs.append(graph)
@@ -154,7 +156,7 @@ def from_networkx(space: SearchSpace, graphs: DiGraph | Sequence[DiGraph]) -> Te
     ops: list[int] = []
     owners: list[int] = []
     edges: list[tuple[int, int]] = []
-    for g, graph in enumerate([graphs] if isinstance(graphs, Graph) else graphs):
+    for g, graph in enumerate(_several(space, graphs, Graph, "networkx.DiGraph")):
         if not isinstance(graph, Graph) or not graph.is_directed() or graph.is_multigraph():
             raise _fault(space, g, f"is a {type(graph).__name__}; expected a networkx.DiGraph")
         for label, name in graph.nodes(data="op"):
@@ -192,7 +194,7 @@ def from_pyg(space: SearchSpace, graphs: Data | Batch | Sequence[Data]) -> Tenso
 
     if isinstance(graphs, Batch):
         return _from_batch(space, graphs)
-    several = [graphs] if isinstance(graphs, Data) else list(graphs)
+    several = _several(space, graphs, Data, "torch_geometric.data.Data")
     if not several:
         return torch.zeros(0, space.dim, dtype=torch.long)
     parts = [_read(space, graph, f"graph {g}") for g, graph in enumerate(several)]
@@ -202,6 +204,15 @@ def from_pyg(space: SearchSpace, graphs: Data | Batch | Sequence[Data]) -> Tenso
     sizes = torch.tensor([e.shape[1] for _, e in parts], device=device)
     owners = torch.arange(len(parts), device=device).repeat_interleave(sizes)
     return _codes(space, counts, ops, owners, edges[0], edges[1])
+
+
+def _several(space: SearchSpace, graphs: Any, kind: type, name: str) -> list[Any]:
+    """One graph, or several, as a list."""
+    if isinstance(graphs, kind):
+        return [graphs]
+    if not isinstance(graphs, Iterable) or isinstance(graphs, str | bytes | Tensor):
+        raise InvalidCodeError(f"{space.name}: expected a {name} or a list of them, got {type(graphs).__name__}")
+    return list(graphs)
 
 
 def _from_batch(space: SearchSpace, batch: Any) -> Tensor:

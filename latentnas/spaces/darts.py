@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NoReturn
@@ -33,6 +34,7 @@ _PAIRS = tuple(tuple(itertools.combinations(range(k + 2), 2)) for k in range(NOD
 _FIRST_EDGE = (0, 2, 5, 9)
 """NAS-Bench-301 numbers all 14 edges of a cell: edge ``_FIRST_EDGE[k] + i`` leads from vertex i to node k."""
 
+_FIELDS = tuple(f"{cell}{end}" for cell in CELLS for end in ("", "_concat"))
 _MAX_TEXT = 20_000
 _TOKEN = re.compile(
     r"""\s*(?:(?P<name>[A-Za-z_]\w*)|'(?P<single>\w*)'|"(?P<double>\w*)"|(?P<number>0|[1-9]\d{0,8})|(?P<mark>[()\[\],=]))""",
@@ -80,6 +82,11 @@ class DARTS(TwoCellSpace):
         self.grammar = AscendingSourcesGrammar(types, candidates, degree, required, seconds=seconds)
         self._texts = [f"('{OPERATIONS[f]}', {a}), ('{OPERATIONS[g]}', {b})" for a, f, b, g in self._choices.tolist()]
 
+    def column_values(self) -> list[tuple[str, ...]]:
+        pairs = {len(nodes): tuple(f"({a}, {b})" for a, b in nodes) for nodes in _PAIRS}
+        named = zip(self.columns, super().column_values(), strict=True)
+        return [pairs[len(values)] if "_inputs_" in name else values for name, values in named]
+
     def _concatenated(self, used: Tensor) -> Tensor:
         return torch.ones_like(used)
 
@@ -101,8 +108,36 @@ class DARTS(TwoCellSpace):
             )
         return texts
 
+    def _from_object(self, item: object) -> str | list[int] | None:
+        """A ``Genotype`` of the authors' code (any object or mapping of its fields), a NAS-Bench-301 configuration."""
+        if isinstance(item, Mapping):
+            if not {"normal", "reduce"} <= item.keys():
+                return self._codes(torch.tensor([self._config_states(item)]))[0].tolist()
+            cells = [item["normal"], item["reduce"]]
+            joined = [item.get(f"{cell}_concat", range(2, 6)) for cell in CELLS]
+        elif all(hasattr(item, field) for field in _FIELDS):
+            cells, joined = ([getattr(item, cell + end) for cell in CELLS] for end in ("", "_concat"))
+        else:
+            return None
+        try:
+            parts = [
+                f"{cell}={[(str(operation), int(source)) for operation, source in edges]}, "
+                f"{cell}_concat={[int(node) for node in nodes]}"
+                for cell, edges, nodes in zip(CELLS, cells, joined, strict=True)
+            ]
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ParseError(
+                f"{self.name}: expected a Genotype with normal=[('sep_conv_3x3', 0), ...], normal_concat=range(2, 6), "
+                f"got {type(item).__name__}: {error}"
+            ) from None
+        return f"Genotype({', '.join(parts)})"
+
     def _parse_one(self, text: str) -> list[int]:
+        """A Genotype, also with an assignment in front as in the authors' ``genotypes.py``; a configuration as JSON."""
+        if text.lstrip().startswith("{"):
+            return self.parse_config(text)[0].tolist()
         reader = _Reader(self.name, text)
+        reader.skip_assignment()
         reader.take("Genotype")
         reader.take("(")
         states = []
@@ -170,15 +205,21 @@ class DARTS(TwoCellSpace):
             configs.append(config)
         return configs
 
-    def parse_config(self, config: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Tensor:
-        """Codes of NAS-Bench-301's configurations (one dictionary, or a list of them): LongTensor [B, 22].
+    def parse_config(self, config: str | Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Tensor:
+        """Codes of NAS-Bench-301's configurations (a dictionary, several, or JSON of either): LongTensor [B, 22].
 
         Inverse of :meth:`format_config`. Keys that say nothing of edges and inputs (training settings,
         which the published results keep in the same dictionary) are passed over.
 
         Raises:
-            ParseError: an entry is missing, wrong, or belongs to an edge that its node does not have.
+            ParseError: an entry is missing, wrong, or belongs to an edge that its node does not have; the
+                text is no JSON.
         """
+        if isinstance(config, str):
+            try:
+                config = json.loads(config)
+            except (ValueError, RecursionError) as error:
+                raise ParseError(f"{self.name}: {str(config)[:200]!r} is no JSON of a configuration: {error}") from None
         configs = [config] if isinstance(config, Mapping) else config
         if isinstance(configs, str | bytes) or not isinstance(configs, Sequence):
             raise ParseError(f"{self.name}: expected a dictionary or a list of them, got {type(config).__name__}")
@@ -270,6 +311,11 @@ class _Reader:
             "expected Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=range(2, 6), "
             "reduce=[...], reduce_concat=range(2, 6))"
         )
+
+    def skip_assignment(self) -> None:
+        """Pass over the ``DARTS_V2 =`` of a line of ``genotypes.py``."""
+        if len(self._tokens) > 1 and self._tokens[0].isidentifier() and self._tokens[1] == "=":
+            self._next = 2
 
     def peek(self) -> str:
         return self._tokens[self._next] if self._next < len(self._tokens) else ""

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ..errors import ConfigError
+
 
 class Grammar(ABC):
     """The decisions open to a decoder.
@@ -56,22 +58,39 @@ class Grammar(ABC):
         return None
 
 
+def _shape(grammar: str, types: Tensor, **edges: Tensor) -> tuple[int, int]:
+    """N and T of a table of types [N, T], after checking that the tables of edges are [N, N], and all bool."""
+    if types.ndim != 2:
+        raise ConfigError(f"{grammar}: types must have shape [N, T], got {list(types.shape)}")
+    nodes, kinds = types.shape
+    for name, table in {"types": types, **edges}.items():
+        if name != "types" and table.shape != (nodes, nodes):
+            raise ConfigError(f"{grammar}: {name} must have shape [{nodes}, {nodes}], got {list(table.shape)}")
+        if table.dtype != torch.bool:
+            raise ConfigError(f"{grammar}: {name} must be a bool tensor, got {table.dtype}")
+    return nodes, kinds
+
+
 class TemplateGrammar(Grammar):
     """A grammar whose decisions do not depend on each other: a table of types, a table of edges.
 
     Args:
         types: [N, T] bool, the types that each vertex may take (row 0: the input).
-        absent: [N, N] bool, which edges i -> j may be absent.
-        present: [N, N] bool, which edges i -> j may be present.
+        absent: [N, N] bool, which edges i -> j (i < j) may be absent.
+        present: [N, N] bool, which edges i -> j may be present. A free edge is true in both; an edge that
+            every cell has is true in ``present`` alone, one that no cell has in ``absent`` alone.
+
+    Raises:
+        ConfigError: shapes do not fit, some vertex may have no type, or some edge may be neither.
     """
 
     def __init__(self, types: Tensor, absent: Tensor, present: Tensor) -> None:
-        self.num_nodes, self.num_types = types.shape
+        self.num_nodes, self.num_types = _shape("TemplateGrammar", types, absent=absent, present=present)
         upper = torch.ones_like(absent).triu(1)
         if not bool((absent | present)[upper].all()):
-            raise ValueError("TemplateGrammar: some edge may be neither absent nor present")
+            raise ConfigError("TemplateGrammar: some edge may be neither absent nor present")
         if not bool(types.any(1).all()):
-            raise ValueError("TemplateGrammar: some vertex may have no type")
+            raise ConfigError("TemplateGrammar: some vertex may have no type")
         self.types, self.absent, self.present = types, absent, present
 
     def allowed_types(self, ops: Tensor, adj: Tensor, vertex: int) -> Tensor:
@@ -98,14 +117,19 @@ class InDegreeGrammar(Grammar):
         candidates: [N, N] bool, which edges i -> j vertex j may choose.
         degree: N integers, how many of its candidates vertex j chooses, exactly.
         required: [N, N] bool, edges that are always there; no candidate is among them.
+
+    Raises:
+        ConfigError: shapes do not fit, a candidate is required, or a vertex has too few candidates.
     """
 
     def __init__(self, types: Tensor, candidates: Tensor, degree: Sequence[int], required: Tensor) -> None:
-        self.num_nodes, self.num_types = types.shape
+        self.num_nodes, self.num_types = _shape("InDegreeGrammar", types, candidates=candidates, required=required)
+        if len(degree) != self.num_nodes:
+            raise ConfigError(f"InDegreeGrammar: degree must hold {self.num_nodes} integers, got {len(degree)}")
         if bool((candidates & required).any()):
-            raise ValueError("InDegreeGrammar: an edge is a candidate and required")
+            raise ConfigError("InDegreeGrammar: an edge is a candidate and required")
         if bool((candidates.sum(0) < torch.tensor(degree)).any()):
-            raise ValueError("InDegreeGrammar: some vertex has fewer candidates than it must choose")
+            raise ConfigError("InDegreeGrammar: some vertex has fewer candidates than it must choose")
         self.types, self.candidates, self.degree, self.required = types, candidates, tuple(degree), required
 
     def allowed_types(self, ops: Tensor, adj: Tensor, vertex: int) -> Tensor:

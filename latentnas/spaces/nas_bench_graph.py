@@ -90,6 +90,22 @@ class NASBenchGraph(SearchSpace):
         rows = self.check_codes(codes).tolist()
         return [f"Arch({[0, *row[:3]]}, {[OPERATIONS[op] for op in row[3:]]})" for row in rows]
 
+    def column_values(self) -> list[tuple[str, ...]]:
+        named = zip(self.columns, super().column_values(), strict=True)
+        return [OPERATIONS if name.startswith("op_") else values for name, values in named]
+
+    def _from_object(self, item: object) -> str | None:
+        """The benchmark's own ``Arch``, an object with ``link`` and ``ops``."""
+        link, ops = getattr(item, "link", None), getattr(item, "ops", None)
+        if link is None or ops is None:
+            return None
+        try:
+            return f"Arch({[int(node) for node in link]}, {[str(op) for op in ops]})"
+        except (TypeError, ValueError):
+            raise ParseError(
+                f"{self.name}: an Arch needs link and ops, lists of four, got {link!r:.100} and {ops!r:.100}"
+            ) from None
+
     def _parse_one(self, text: str) -> list[int]:
         match = _TEXT.fullmatch(text.strip())
         if match is not None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import ClassVar
 
@@ -86,6 +87,11 @@ class NASBench101(SearchSpace):
         """The number of valid codes, counted over all 2^21 sets of edges."""
         return sum(mask_tables().sizes.values())
 
+    @property
+    def num_networks(self) -> int:
+        """423,624, as published; :meth:`networks` lists them."""
+        return 423_624
+
     def _valid(self, codes: Tensor) -> Tensor:
         vertices = mask_tables().vertices.to(codes.device)[mask_of(codes[:, 1 + SLOTS :])]
         used = torch.arange(SLOTS, device=codes.device) < codes[:, :1]
@@ -163,6 +169,14 @@ class NASBench101(SearchSpace):
         """
         codes = self.check_codes(codes)
         return format_matrices(adjacency_of(codes[:, 1 + SLOTS :]), codes[:, 1 : 1 + SLOTS], codes[:, 0] + 2)
+
+    def column_values(self) -> list[tuple[str, ...]]:
+        named = zip(self.columns, super().column_values(), strict=True)
+        return [OPERATIONS if name.startswith("op_") else values for name, values in named]
+
+    def _from_object(self, item: object) -> str | None:
+        """See :func:`object_text`."""
+        return object_text(item, self.name)
 
     def _parse_one(self, text: str) -> list[int]:
         """Any of ``{"matrix": M, "ops": O}``, ``ModelSpec(matrix=M, ops=O)``, ``(M, O)``, ``M O``; prunes."""
@@ -361,6 +375,40 @@ def parse_matrices(text: str, space: str) -> tuple[list[list[int]], list[str]]:
     if len(rows) != len(names) or any(len(row) != len(names) for row in rows):
         raise ParseError(f"{wrong}; the matrix must have a row and a column for each operation")
     return [[int(value) for value in row] for row in rows], names
+
+
+def object_text(item: object, space: str) -> str | None:
+    """The text of a cell given as the benchmark's Python objects do; None for other objects.
+
+    Args:
+        item: a mapping with "matrix" and "ops", or with "module_adjacency" and "module_operations" (the
+            fixed statistics of the benchmark's API), or an object with such attributes (its ModelSpec,
+            whose unpruned ``original_matrix`` and ``original_ops`` are taken where it has them).
+        space: named in errors.
+
+    Raises:
+        ParseError: the matrix or the operations are no lists.
+    """
+    for first, second in (
+        ("original_matrix", "original_ops"),
+        ("matrix", "ops"),
+        ("module_adjacency", "module_operations"),
+    ):
+        if isinstance(item, Mapping):
+            matrix, ops = item.get(first), item.get(second)
+        else:
+            matrix, ops = getattr(item, first, None), getattr(item, second, None)
+        if matrix is None or ops is None:
+            continue
+        try:
+            rows = [[int(bit) if bit in (0, 1) else str(bit) for bit in row] for row in matrix]
+            return json.dumps({"matrix": rows, "ops": [str(op) for op in ops]})
+        except (TypeError, ValueError, RuntimeError):
+            raise ParseError(
+                f"{space}: {first} must be rows of zeros and ones, {second} a list of names, "
+                f"got {type(matrix).__name__} and {type(ops).__name__}"
+            ) from None
+    return None
 
 
 def _insert(adj: Tensor, ops: Tensor, source: Tensor, target: Tensor, new: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,10 +15,13 @@ from ._nasbench101_cells import MAX_VERTICES, canonical_positions, codes_at
 from .base import SearchSpace
 from .grammar import InDegreeGrammar
 from .graphs import INPUT, OUTPUT, NodeGraphs, relabel
-from .nasbench101 import OPERATIONS, NASBench101, cell_text, format_matrices, parse_matrices, position_keys
+from .nasbench101 import OPERATIONS, NASBench101, cell_text, format_matrices, object_text, parse_matrices, position_keys
 
 IN_DEGREES = {1: (0, 1, 2, 2, 2, 2), 2: (0, 1, 1, 2, 2, 3), 3: (0, 1, 1, 1, 2, 2, 2)}
 """Number of parents of every vertex, input first, output last, of the three sub-spaces."""
+
+NETWORKS = {1: 2_685, 2: 7_773, 3: 55_854}
+"""Number of networks of the three sub-spaces."""
 
 _NASBENCH101 = NASBench101()
 _CHUNK = 100_000
@@ -79,6 +82,11 @@ class NASBench1Shot1(SearchSpace):
         every = torch.ones(nodes, nodes, dtype=torch.bool).triu(1)
         self.grammar = InDegreeGrammar(types, every, degrees, torch.zeros_like(every))
 
+    @property
+    def num_networks(self) -> int:
+        """As counted by enumeration: see the table above; :meth:`networks` lists them."""
+        return NETWORKS[self.variant]
+
     # --- texts --------------------------------------------------------------------------------
 
     def format(self, codes: Tensor) -> list[str]:
@@ -86,6 +94,17 @@ class NASBench1Shot1(SearchSpace):
         codes = self.check_codes(codes)
         nodes = torch.full((len(codes),), self.max_nodes)
         return format_matrices(self._adjacency(codes), codes[:, : self.operations], nodes)
+
+    def column_values(self) -> list[tuple[str, ...]]:
+        parents = [
+            tuple(f"({', '.join(map(str, chosen))})" for chosen in combinations(range(v), self.in_degrees[v]))
+            for v in self._choosing
+        ]
+        return [*[OPERATIONS] * self.operations, *parents]
+
+    def _from_object(self, item: object) -> str | None:
+        """See :func:`~latentnas.spaces.nasbench101.object_text`."""
+        return object_text(item, self.name)
 
     def _parse_one(self, text: str) -> list[int]:
         matrix, ops = parse_matrices(text, self.name)

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from latentnas import get_space
+from latentnas.benchmarks import TabularBenchmark
 from latentnas.campaign import search
 from latentnas.errors import ConfigError, StoreError
+from latentnas.evaluation import TabularEvaluator
 from latentnas.optimization import RandomSearch
 
 from .fakes import WeightedSum, essence
@@ -70,3 +72,23 @@ def test_an_unusable_store(tmp_path: Path) -> None:
             budget=1,
             store=tmp_path / "file" / "store.db",
         )
+
+
+def test_another_table_under_the_same_name_is_refused(tmp_path: Path) -> None:
+    space = get_space("nasbench201")
+
+    def run(values: list[float], budget: int) -> object:
+        table = TabularBenchmark("swap", space, space.enumerate()[: len(values)], {"a": values}, default="a")
+        evaluator = TabularEvaluator(table)
+        return search(space=space, strategy="random", evaluator=evaluator, budget=budget, store=tmp_path / "s.db")
+
+    run([float(k) for k in range(15_000)], 10)
+    with pytest.raises(StoreError, match=r"evaluator: data: stored '\w{16}', given '\w{16}'"):
+        run([float(-k) for k in range(15_000)], 20)
+
+
+def test_a_partial_table_is_said_at_the_start() -> None:
+    space = get_space("nasbench201")
+    table = TabularBenchmark("part", space, space.enumerate()[:8000], {"a": range(8000)}, default="a")
+    result = search(space=space, strategy="random", evaluator=TabularEvaluator(table), budget=10)
+    assert any("the table part holds 8,000 cells" in note for note in result.notes)

@@ -26,7 +26,8 @@ def test_values_metrics_and_optimum() -> None:
         {"accuracy": 90.0, "speed": 1.0},
     ]
     assert evaluator.optimum == 90.0
-    assert evaluator.config() == {"name": "tabular", "benchmark": "tiny", "metric": "accuracy"}
+    config = evaluator.config()
+    assert config == {"name": "tabular", "benchmark": "tiny", "metric": "accuracy", "data": TABLE.digest("accuracy")}
 
 
 def test_another_metric_as_objective() -> None:
@@ -41,6 +42,19 @@ def test_cells_that_are_not_in_the_table_are_failed_evaluations() -> None:
     assert (found.value, found.failure) == (10.0, None)
     assert (missing.value, missing.metrics) == (None, {})
     assert missing.failure == "tiny holds no accuracy of this cell"
+
+
+def test_the_digest_tells_tables_apart() -> None:
+    def digest(codes: list[list[int]], values: list[float]) -> object:
+        return TabularEvaluator(TabularBenchmark("tiny", "nasbench201", codes, {"a": values}, default="a")).config()[
+            "data"
+        ]
+
+    first = digest(CODES, [1.0, 2.0, 3.0])
+    assert digest(CODES, [1.0, 2.0, 3.0]) == first
+    assert digest(CODES, [1.0, 2.0, 4.0]) != first
+    assert digest([CODES[0], CODES[1], [2] * 6], [1.0, 2.0, 3.0]) != first
+    assert TabularEvaluator(TABLE, metric="speed").config()["data"] != TabularEvaluator(TABLE).config()["data"]
 
 
 def test_what_is_no_cell_is_refused() -> None:

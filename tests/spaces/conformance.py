@@ -309,7 +309,7 @@ class SpaceConformance:
     def test_what_is_no_text_is_a_parse_error(self, space: SearchSpace, wrong: object) -> None:
         good = space.format(space.sample(1, seed=0))[0]
         with pytest.raises(ParseError, match=r"expected a string|is no cell"):
-            space.parse([good, wrong])  # type: ignore[list-item]
+            space.parse([good, wrong])
 
     # --- graphs -------------------------------------------------------------------------------
 

@@ -328,3 +328,17 @@ def test_random_flat_graphs_are_cells_or_clear_errors(space: SearchSpace) -> Non
             assert f"{space.name}: graph 0 " in str(error)
         else:
             assert space.check_codes(codes).shape == (1, space.dim)
+
+
+@pytest.mark.parametrize("given", [5, None, "graphs"])
+def test_what_is_no_graph_at_all_is_refused(given: Any) -> None:
+    space = get_space("nasbench201")
+    with pytest.raises(InvalidCodeError, match=r"expected a networkx\.DiGraph or a list of them, got"):
+        space.from_networkx(given)
+    with pytest.raises(InvalidCodeError, match=r"expected a torch_geometric\.data\.Data or a list of them, got"):
+        space.from_pyg(given)
+
+
+def test_digraphs_know_their_space() -> None:
+    space = get_space("nasbench101")
+    assert [graph.graph for graph in space.to_networkx(space.sample(2, seed=0))] == [{"space": "nasbench101"}] * 2

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import networkx as nx
 import pytest
@@ -260,7 +261,7 @@ def test_wrong_configurations_are_named(key: str, value: object, message: str) -
         SPACE.parse_config(config)
 
 
-@pytest.mark.parametrize("wrong", [None, "text", 3, [None], ["text"], [[]], {}])
+@pytest.mark.parametrize("wrong", [None, 3, [None], ["text"], [[]], {}])
 def test_what_is_no_configuration_is_a_parse_error(wrong: Any) -> None:
     with pytest.raises(ParseError, match=r"darts: (expected a dictionary|the configuration's entry)"):
         SPACE.parse_config(wrong)
@@ -435,3 +436,70 @@ def test_the_second_operation_reads_a_later_source() -> None:
     assert second is not None
     assert first.nonzero().tolist() == [[0]]
     assert second.nonzero().tolist() == [[1]]
+
+
+# --- Python objects and what people paste ---------------------------------------------------------
+
+
+class Genotype(NamedTuple):
+    """As in the authors' ``genotypes.py``."""
+
+    normal: Any
+    normal_concat: Any
+    reduce: Any
+    reduce_concat: Any
+
+
+def genotypes(codes: torch.Tensor) -> list[Genotype]:
+    return [eval(text, {"Genotype": Genotype, "range": range}) for text in DARTS().format(codes)]
+
+
+def test_genotypes_and_configurations_are_parsed_as_objects() -> None:
+    space = DARTS()
+    codes = space.sample(5, seed=11)
+    objects = genotypes(codes)
+    assert torch.equal(space.parse(objects), codes)
+    assert torch.equal(space.parse(objects[0]), codes[:1])
+    assert torch.equal(space.parse([genotype._asdict() for genotype in objects]), codes)
+    assert torch.equal(space.parse(space.format_config(codes)), codes)
+    assert torch.equal(space.parse(space.format_config(codes)[0]), codes[:1])
+    assert torch.equal(space.parse([objects[0], space.format(codes)[1], space.format_config(codes)[2]]), codes[:3])
+
+
+def test_lines_of_genotypes_py_and_json() -> None:
+    space = DARTS()
+    codes = space.sample(3, seed=12)
+    assert torch.equal(space.parse([f"DARTS_V{k} = {text}" for k, text in enumerate(space.format(codes))]), codes)
+    configs = space.format_config(codes)
+    assert torch.equal(space.parse_config(json.dumps(configs)), codes)
+    assert torch.equal(space.parse_config(json.dumps(configs[0])), codes[:1])
+    assert torch.equal(space.parse(json.dumps(configs[0], indent=1)), codes[:1])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "edge_normal_0' is missing"),
+        ({"normal": 3, "reduce": 4}, "expected a Genotype .* got dict"),
+        (Genotype([1, 2], [], [], []), "expected a Genotype .* got Genotype"),
+        (Genotype([("none", 0)] * 8, range(2, 6), [("none", 0)] * 8, range(2, 6)), "node 2 of the normal cell"),
+        ("{", "is no JSON of a configuration"),
+        ("[1]", "unexpected|stands where"),
+        ("= Genotype()", "'=' stands where 'Genotype' should"),
+    ],
+)
+def test_objects_and_lines_that_are_no_cells(given: Any, message: str) -> None:
+    with pytest.raises(ParseError, match=message):
+        DARTS().parse(given)
+
+
+def test_configurations_that_are_no_json() -> None:
+    for text in ("", "[", "[" * 100_000, "5", '"text"'):
+        with pytest.raises(ParseError, match=r"is no JSON|expected a dictionary"):
+            DARTS().parse_config(text)
+
+
+def test_values_of_columns() -> None:
+    values = dict(zip(DARTS().columns, DARTS().column_values(), strict=True))
+    assert values["normal_op_2a"] == values["reduce_op_5b"] == OPERATIONS
+    assert values["normal_inputs_3"] == ("(0, 1)", "(0, 2)", "(1, 2)")

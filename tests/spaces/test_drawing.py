@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 import torch
+from matplotlib.colors import to_hex
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
 
-from latentnas.errors import InvalidCodeError
-from latentnas.spaces import SearchSpace, get_space, list_spaces
+from latentnas.errors import InvalidCodeError, ParseError
+from latentnas.spaces import NASBench1Shot1, SearchSpace, get_space, list_spaces
 from latentnas.spaces.drawing import (
     MAX_BOXES,
     cell_size,
@@ -22,7 +23,7 @@ from latentnas.spaces.drawing import (
     op_label,
     text_width,
 )  # fmt: skip
-from latentnas.spaces.drawing.parts import line_color, text_on
+from latentnas.spaces.drawing.parts import DEAD, line_color, text_on
 
 TWO_CELLS = ("darts", "enas_micro")
 DOTS = ("random_wired32",)
@@ -91,7 +92,7 @@ def test_a_published_darts_cell() -> None:
     )
     ax = draw_cell(space, code)
     operations = {"sep conv 3x3": 5, "skip": 2 + 3, "dil conv 3x3": 1, "max pool 3x3": 5}
-    ends = ["normal", "reduction", *(["$c_{k-2}$", "$c_{k-1}$", "0", "1", "2", "3", "out"] * 2)]
+    ends = ["normal", "reduction", *(["$c_{k-2}$", "$c_{k-1}$", "2", "3", "4", "5", "out"] * 2)]
     assert labels(ax) == Counter(operations) + Counter(ends)
     assert len(arrows(ax)) == len(arrows(ax, "lead")) == 16
     assert len(arrows(ax, "output")) == 8
@@ -116,7 +117,7 @@ def test_every_operation_of_both_cells_has_its_label_and_arrow(name: str) -> Non
         names = [part for op in ops[ops != 0].tolist() for part in space.edge_types[op].split("+")]
         ax = draw_cell(space, code)
         nodes = len(ops) // 2 - 2
-        ends = ["normal", "reduction", *(["$c_{k-2}$", "$c_{k-1}$", "out", *map(str, range(nodes))] * 2)]
+        ends = ["normal", "reduction", *(["$c_{k-2}$", "$c_{k-1}$", "out", *map(str, range(2, nodes + 2))] * 2)]
         assert labels(ax) == Counter([*map(op_label, names), *ends])
         assert len(names) == 4 * nodes  # two a node, in both cells
         assert len(arrows(ax)) == len(arrows(ax, "lead")) == len(names)
@@ -268,6 +269,81 @@ def test_what_is_no_cell_is_refused() -> None:
         draw_cell(space, [0, 1, 2, 3, 4, 5])
     with pytest.raises(InvalidCodeError, match="expected one cell, got 2"):
         draw_cell(space, torch.zeros(2, 6, dtype=torch.long))
+
+
+def test_texts_are_drawn_and_what_is_neither_is_refused() -> None:
+    space = get_space("nasbench201")
+    text = "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|skip_connect~1|avg_pool_3x3~2|"
+    assert labels(space.draw(text)) == labels(draw_cell(space, space.parse(text)))
+    with pytest.raises(ParseError, match="'junk' is no cell"):
+        space.draw("junk")
+    others: list[Any] = [None, ["a"], {"matrix": []}]
+    for other in others:
+        with pytest.raises(InvalidCodeError, match="nasbench201: draw_cell needs 6 integers or the text of a cell"):
+            space.draw(other)
+
+
+@pytest.mark.parametrize("name", ["nasbench101", "darts", "enas_macro6"])
+def test_titles_stay_on_the_figure_above_the_picture(name: str) -> None:
+    space = get_space(name)
+    ax = space.draw(space.sample(1, seed=0)[0], title="the $best of all")
+    ax.figure.canvas.draw()
+    title = ax.title.get_window_extent()
+    assert ax.get_title() == "the $best of all"
+    assert title.y1 <= ax.figure.bbox.y1
+    assert title.y0 >= ax.get_window_extent().y1
+    assert space.draw(space.sample(1, seed=0)[0]).get_title() == ""
+
+
+def test_figures_are_as_large_as_their_cells() -> None:
+    """A chain of 5 operations has 7 layers, one operation 3; fonts are the same."""
+    space = get_space("nasbench101")
+    small, large = (
+        space.parse(f'{{"matrix": {[[int(j == i + 1) for j in range(n)] for i in range(n)]}, '
+                    f'"ops": {["input", *["conv3x3-bn-relu"] * (n - 2), "output"]}}}'.replace("'", '"'))
+        for n in (3, 7)
+    )  # fmt: skip
+    heights = [cell_size(space, codes)[1] for codes in (small, large)]
+    assert cell_size(space, torch.cat([small, large]))[1] == heights[1]
+    # each layer is 20 points high, 20 points lie between two, and 8 around; a tenth is rounded up and added
+    assert heights == pytest.approx([(20 * (2 * n - 1) + 8) / 72 / 0.96 for n in (3, 7)], abs=0.15)
+    fonts = {round(float(text.get_fontsize()), 2) for codes in (small, large) for text in space.draw(codes).texts}
+    assert fonts == {9.6}  # 10 points on axes of 96 % of the figure
+
+
+def test_operations_without_effect_are_grey() -> None:
+    space = get_space("nasbench201")
+    # 0 -> 1 conv, 1 -> 3 skip: used; 0 -> 2 pool leads nowhere, 2 -> 3 is none
+    ax = space.draw("|nor_conv_3x3~0|+|avg_pool_3x3~0|none~1|+|none~0|skip_connect~1|none~2|")
+    pills = {text.get_text(): text.get_bbox_patch() for text in ax.texts}
+    faces = {name: to_hex(pill.get_facecolor()) for name, pill in pills.items() if pill is not None}
+    colors = space.op_colors
+    assert faces == {"conv 3x3": colors["nor_conv_3x3"], "pool 3x3": DEAD, "skip": colors["skip_connect"]}
+    shot = NASBench1Shot1(1)
+    for code in shot.sample(6, seed=0):
+        pruned = get_space("nasbench101").node_graphs(shot.to_nasbench101(code[None])).mask.sum()
+        boxes = [p for p in shot.draw(code).patches if isinstance(p, FancyBboxPatch)]
+        assert sum(to_hex(box.get_facecolor()) != DEAD for box in boxes) == int(pruned)
+
+
+def test_ends_stand_in_the_middle_of_what_they_are_joined_to() -> None:
+    """Three parallel operations: the ends stand above and below the middle one."""
+    space = get_space("nasbench101")
+    ops = '["input", "conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3", "output"]'
+    ax = space.draw(f'{{"matrix": [[0,1,1,1,0],[0,0,0,0,1],[0,0,0,0,1],[0,0,0,0,1],[0,0,0,0,0]], "ops": {ops}}}')
+    places = {text.get_text(): text.get_position()[0] for text in ax.texts}
+    middle = sorted(places[name] for name in ("conv 3x3", "conv 1x1", "max pool 3x3"))[1]
+    assert places["in"] == pytest.approx(middle)
+    assert places["out"] == pytest.approx(middle)
+
+
+def test_skips_from_the_input_differ_from_all_operations() -> None:
+    space = get_space("gpnas3")
+    code = space.sample(1, seed=0)[0]
+    code[[k for k, column in enumerate(space.columns) if column.startswith("skip_0")]] = 1
+    arcs = {to_hex(arrow.get_edgecolor()) for arrow in arrows(space.draw(code))}
+    assert "#33383f" in arcs
+    assert "#33383f" not in space.op_colors.values()
 
 
 def test_spaces_draw_their_cells() -> None:

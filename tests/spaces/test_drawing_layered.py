@@ -149,3 +149,32 @@ def test_places_are_the_nearest_that_keep_the_distances() -> None:
             shifts.append(shifts[-1] + (breadths[k - 1] + breadths[k]) / 2 + (1.0 if k == 5 else 3.0))
         levels = IsotonicRegression().fit_transform(range(6), [w - s for w, s in zip(wanted, shifts, strict=True)])
         assert place == pytest.approx([float(level) + s for level, s in zip(levels, shifts, strict=True)])
+
+
+def test_courses_have_no_kinks() -> None:
+    """Where two parts of a course meet, they have the same direction."""
+    rng = random.Random(3)
+    sloped = 0
+    for _ in range(6):
+        edges, layer, sizes, layout = lay_out(rng, 8, 0.4)
+        for points, codes in courses(layout, sizes, edges, layer, spread=0.7):
+            place, parts = 1, []  # first and last direction of every part
+            while place < len(points):
+                step = 3 if codes[place] == 4 else 1
+                part = points[place - 1 : place + step]
+                parts.append([(b[1] - a[1]) / (b[0] - a[0]) for a, b in (part[:2], part[-2:])])
+                place += step
+            for (_, leaving), (entering, _) in pairwise(parts):
+                assert leaving == pytest.approx(entering, abs=1e-9)
+                sloped += abs(leaving) > 0.01
+    assert sloped > 10
+
+
+def test_sole_ends_stand_amid_what_they_are_joined_to() -> None:
+    sizes = [(10.0, 20.0)] * 5
+    layout = layered(
+        sizes, [(0, 1), (0, 2), (0, 3), (1, 4), (2, 4)], [0, 1, 1, 1, 2], gaps=[10.0] * 2, apart=5.0, lane=3.0
+    )
+    across = [place for _, place in layout.centers]
+    assert across[0] == pytest.approx((min(across[1:4]) + max(across[1:4])) / 2)
+    assert across[4] == pytest.approx((across[1] + across[2]) / 2)

@@ -44,17 +44,47 @@ def test_other_names() -> None:
     assert ln.get_space("random_wired") is ln.get_space("random_wired32")
 
 
-@pytest.mark.parametrize(
-    "name", ["enas_macro0", "enas_macro08", "nasbench9", "darts7", "enas_macro1234", "enas_macro\uff16"]
-)
+@pytest.mark.parametrize("name", ["enas_macro08", "nasbench9", "darts7", "enas_macro\uff16", "Nasbench9"])
 def test_sizes_that_do_not_exist(name: str) -> None:
     with pytest.raises(UnknownNameError, match="unknown space"):
         ln.get_space(name)
 
 
-def test_families_end_somewhere() -> None:
-    with pytest.raises(ConfigError, match="enas_macro999: enas_macro goes up to 128, got 999"):
-        ln.get_space("enas_macro999")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("enas_macro999", "enas_macro999: enas_macro exists with 1 to 128 layers, got 999"),
+        ("enas_macro0", "enas_macro exists with 1 to 128 layers, got 0"),
+        ("gpnas129", "gpnas exists with 1 to 128 layers, got 129"),
+        ("random_wired1", "random_wired exists with 2 to 63 nodes, got 1"),
+        ("random_wired2000", "random_wired exists with 2 to 63 nodes, got 2000"),
+    ],
+)
+def test_families_end_somewhere(name: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        ln.get_space(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("DARTS", "darts"),
+        ("NASBench301", "darts"),
+        ("nb301", "darts"),
+        ("NB101", "nasbench101"),
+        ("NAS_Bench_Graph", "nas_bench_graph"),
+        ("nats-tss", "nasbench201"),
+        ("nb201", "nasbench201"),
+        ("Enas_Macro8", "enas_macro8"),
+    ],
+)
+def test_short_names_and_capitals(name: str, meant: str) -> None:
+    assert ln.get_space(name) is ln.get_space(meant)
+
+
+def test_names_that_are_no_texts() -> None:
+    with pytest.raises(UnknownNameError, match="unknown space 5"):
+        ln.get_space(5)  # type: ignore[arg-type]
 
 
 def test_register_space() -> None:
@@ -74,7 +104,7 @@ def test_register_space() -> None:
         ln.get_space("yours")
 
 
-@pytest.mark.parametrize("name", ["darts", "enas_macro", "enas_macro9", "nasbench301", "", "two words", "a/b"])
+@pytest.mark.parametrize("name", ["darts", "enas_macro", "enas_macro9", "nasbench301", "Darts", "", "two words", "a/b"])
 def test_names_that_cannot_be_registered(name: str) -> None:
     with pytest.raises(ConfigError, match="register_space"):
         ln.register_space(name, spaces.NASBench201)

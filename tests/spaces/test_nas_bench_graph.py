@@ -210,3 +210,20 @@ def test_other_quotes_and_white_space_are_read() -> None:
 def test_near_misses_are_refused(text: str) -> None:
     with pytest.raises(ParseError, match="nas_bench_graph"):
         SPACE.parse(text)
+
+
+def test_the_benchmarks_objects_are_parsed() -> None:
+    arch = Arch([0, 1, 2, 1], ["gcn", "gin", "fc", "cheb"])
+    assert SPACE.parse(arch).tolist() == [CODE]
+    assert SPACE.parse([arch, TEXT]).tolist() == [CODE, CODE]
+    with pytest.raises(ParseError, match="expected a string, got Arch"):
+        SPACE.parse(Arch())
+    with pytest.raises(ParseError, match="an Arch needs link and ops, lists of four, got 5"):
+        SPACE.parse(Arch(5, ["gcn"]))
+    with pytest.raises(ParseError, match="is no cell"):
+        SPACE.parse(Arch([0, 1], ["gcn", "fc"]))
+
+
+def test_values_of_columns() -> None:
+    assert SPACE.column_values()[0] == ("0", "1")
+    assert SPACE.column_values()[-1] == OPERATIONS

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+from types import SimpleNamespace
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -541,3 +543,44 @@ def test_the_grammar_stops_at_nine_edges_and_seven_vertices() -> None:
     assert SPACE.grammar.allowed_types(torch.tensor([[0, 2, 2, 2, 2, 2, 0]]), chain, 6).tolist() == [
         [False, True, False, False, False]
     ]
+
+
+class ModelSpec:
+    """The fields of the benchmark's class; ``matrix`` is pruned, and an array."""
+
+    def __init__(self, matrix: Any, ops: list[str]) -> None:
+        self.original_matrix, self.original_ops = np.array(matrix), ops
+        pruned, self.ops = prune(matrix, ops)
+        self.matrix = np.array(pruned)
+
+
+def test_the_benchmarks_objects_are_parsed() -> None:
+    """Vertex 2 leads nowhere and is pruned."""
+    matrix = [[0, 1, 1, 0], [0, 0, 0, 1], [0, 0, 0, 0], [0, 0, 0, 0]]
+    ops = ["input", "maxpool3x3", "conv3x3-bn-relu", "output"]
+    expected = SPACE.parse(f'{{"matrix": {matrix}, "ops": {ops}}}')
+    spec = ModelSpec(matrix, ops)
+    for given in (
+        {"matrix": matrix, "ops": ops},
+        {"matrix": torch.tensor(matrix), "ops": ops},
+        {"module_adjacency": np.array(matrix), "module_operations": ops, "trainable_parameters": 1},
+        spec,
+        SimpleNamespace(matrix=spec.matrix, ops=spec.ops),
+    ):
+        assert torch.equal(SPACE.parse(given), expected)
+        assert torch.equal(SPACE.parse([given, given]), expected.repeat(2, 1))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"matrix": 5, "ops": []}, "matrix must be rows of zeros and ones, ops a list of names, got int and list"),
+        ({"matrix": [[0, 2], [0, 0]], "ops": ["input", "output"]}, "the matrix must hold zeros and ones"),
+        ({"matrix": [[0, 1], [0, 0]], "ops": ["input", 'x"], "']}, "is no cell"),
+        ({"matrix": np.zeros((2, 2, 2)), "ops": ["input", "output"]}, "matrix must be rows of zeros and ones"),
+        ({"matrix": [[0, 1], [0, 0]]}, "expected a string, got dict"),
+    ],
+)
+def test_objects_that_are_no_cells(given: Any, message: str) -> None:
+    with pytest.raises(ParseError, match=message):
+        SPACE.parse(given)

@@ -187,3 +187,18 @@ def test_graphs_in_any_order_of_their_vertices() -> None:
 def test_graphs_with_other_numbers_of_parents_are_invalid() -> None:
     graphs = NASBench1Shot1(1).node_graphs(NASBench1Shot1(1).sample(20, seed=0))
     assert not NASBench1Shot1(2).from_node_graphs(graphs)[1].any()
+
+
+def test_dictionaries_are_parsed(space: NASBench1Shot1) -> None:
+    codes = space.sample(4, seed=5)
+    cells = [json.loads(text) for text in space.format(codes)]
+    assert torch.equal(space.parse(cells), codes)
+    assert torch.equal(space.parse(cells[0]), codes[:1])
+    with pytest.raises(ParseError, match="is no cell of the space"):
+        space.parse({"matrix": [[0, 1], [0, 0]], "ops": ["input", "output"]})
+
+
+def test_values_of_columns() -> None:
+    values = dict(zip(NASBench1Shot1(1).columns, NASBench1Shot1(1).column_values(), strict=True))
+    assert values["op_1"] == OPERATIONS
+    assert values["parents_3"] == ("(0, 1)", "(0, 2)", "(1, 2)")

@@ -1,10 +1,14 @@
-"""Costs in the CIFAR network of DARTS (Liu, Simonyan and Yang, ICLR 2019), as it is trained from scratch.
+"""Costs in the networks of DARTS (Liu, Simonyan and Yang, ICLR 2019), as they are trained from scratch.
 
 Stem of a 3 x 3 convolution with three times the channels; a chain of cells, each reading the two before it;
 the cells at one and two thirds of the depth are reduction cells, which halve height and width and double
 the channels. A cell first brings both inputs to its channels (ReLU, 1 x 1 convolution, batch
 normalisation; a factorised reduction, where the input is twice as large), and returns the concatenation
 of its four nodes. Global average pooling, one linear layer with bias.
+
+The ImageNet network has another stem: three 3 x 3 convolutions of stride 2, to half of the channels, to all,
+and to all again, each with batch normalisation. The first cell reads the results of the second and of the
+third one, the first of which is twice as large.
 """
 
 from __future__ import annotations
@@ -26,15 +30,20 @@ _CELL_VERTICES = 3 * NODES
 
 @dataclass(frozen=True)
 class DARTSSkeleton(Skeleton):
-    """The CIFAR network of DARTS; the defaults are the published ones.
+    """The networks of DARTS; the defaults are those published for CIFAR, :meth:`for_imagenet` has the others.
+
+    With other sizes alone (``channels=48, layers=14, classes=1000``) it stays the CIFAR network, whose
+    stem keeps the size of the images.
 
     Attributes:
         channels: channels of the first cells' nodes; they double at each of the two reductions.
         layers: number of cells.
         classes: number of classes.
-        image_size: height and width of the images, which have three channels; divisible by 4.
+        image_size: height and width of the images, which have three channels; divisible by 4, with
+            ``imagenet`` by 32.
         auxiliary: count the auxiliary classifier too, which is used in training alone. The published
-            parameter counts are without it. It needs images of 32 to 40.
+            parameter counts are without it. It needs images of 32 to 40, with ``imagenet`` of 224 or 256.
+        imagenet: the stem and the auxiliary classifier of the ImageNet network.
     """
 
     channels: int = 36
@@ -42,18 +51,36 @@ class DARTSSkeleton(Skeleton):
     classes: int = 10
     image_size: int = 32
     auxiliary: bool = False
+    imagenet: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.imagenet and (self.image_size % 32 or self.channels % 2):
+            raise ConfigError(
+                "DARTSSkeleton: with imagenet, image_size must be divisible by 32, as the stem halves it three times "
+                "and two cells do, and channels by 2, "
+                f"got image_size={self.image_size}, channels={self.channels}"
+            )
         if self.image_size % 4:
             raise ConfigError(
                 f"DARTSSkeleton: image_size must be divisible by 4, as two cells halve it, got {self.image_size}"
             )
-        if self.auxiliary and not (self.layers >= 2 and 32 <= self.image_size <= 40):
+        sizes = range(224, 257) if self.imagenet else range(32, 41)
+        if self.auxiliary and not (self.layers >= 2 and self.image_size in sizes):
             raise ConfigError(
-                "DARTSSkeleton: the auxiliary classifier needs at least 2 layers and image_size in 32..40, "
-                f"got layers={self.layers}, image_size={self.image_size}"
+                f"DARTSSkeleton: the auxiliary classifier needs at least 2 layers and image_size in "
+                f"{sizes[0]}..{sizes[-1]}, got layers={self.layers}, image_size={self.image_size}"
             )
+
+    @classmethod
+    def for_imagenet(cls, channels: int = 48, layers: int = 14, *, auxiliary: bool = False) -> DARTSSkeleton:
+        """The published ImageNet network: 14 cells of 48 channels, 1,000 classes, images of 224 x 224.
+
+        In it DARTS_V2 has 4.7 million parameters, as published. Its convolutions and linear layers take
+        529,911,552 multiply-adds, the same when the network is built and counted; the paper's table says
+        574 million and does not say what they count.
+        """
+        return cls(channels, layers, classes=1000, image_size=224, auxiliary=auxiliary, imagenet=True)
 
     @property
     def reductions(self) -> frozenset[int]:
@@ -79,8 +106,14 @@ def operation_costs(space: SearchSpace, codes: Tensor, skeleton: DARTSSkeleton) 
 def _table(node_types: tuple[str, ...], nodes: int, skeleton: DARTSSkeleton) -> tuple[list[list[list[Block]]], Block]:
     """Costs [P][N][2 K] by place, vertex and situation, and the fixed part."""
     size, width = skeleton.image_size, skeleton.channels
-    fixed = conv_norm(3, 3, 3 * width, size)
-    older = newer = 3 * width  # channels of the two cells before
+    if skeleton.imagenet:
+        size //= 8
+        fixed = conv_norm(3, 3, width // 2, 4 * size) + conv_norm(3, width // 2, width, 2 * size)
+        fixed += conv_norm(3, width, width, size)
+        older = newer = width
+    else:
+        fixed = conv_norm(3, 3, 3 * width, size)
+        older = newer = 3 * width  # channels of the two cells before
     free = [Block()] * (2 * len(node_types))
     table = []
     for place in range(skeleton.layers):
@@ -99,7 +132,9 @@ def _table(node_types: tuple[str, ...], nodes: int, skeleton: DARTSSkeleton) -> 
         table.append(rows)
         older, newer = newer, NODES * width
         if skeleton.auxiliary and place == 2 * skeleton.layers // 3:
-            fixed += conv_norm(1, newer, 128, 2) + conv_norm(2, 128, 768, 1) + linear(768, skeleton.classes)
+            # in the ImageNet network no normalisation follows the second convolution
+            last = conv(2, 128, 768, 1) if skeleton.imagenet else conv_norm(2, 128, 768, 1)
+            fixed += conv_norm(1, newer, 128, 2) + last + linear(768, skeleton.classes)
     return table, fixed + linear(newer, skeleton.classes)
 
 

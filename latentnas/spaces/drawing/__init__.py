@@ -26,7 +26,7 @@ from .blocks import blocks_extent, draw_blocks, inputs_of
 from .chains import chain_size, draw_chain
 from .dags import boxes_extent, dots_extent, draw_boxes, draw_dots
 from .edges import draw_edges
-from .parts import new_figure, op_color, op_label, text_width
+from .parts import INK, new_figure, op_color, op_label, text_width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,8 +34,11 @@ if TYPE_CHECKING:
 MAX_BOXES = 16
 """Cells of more vertices that are no chains are drawn as dots."""
 
-_PAGE = 12.0
+_PAGE = 13.6
 """Inches that a row of cells may take: their labels of 9 to 11 points are read on a page of 11 inches."""
+
+_TITLE = 0.3
+"""Inches that a title takes."""
 
 _TRIED = 40
 """Cells that are laid out to find the size of a picture."""
@@ -44,14 +47,20 @@ _TRIED = 40
 class _Style(NamedTuple):
     draw: Callable[[SearchSpace, Tensor, Axes, tuple[float, float]], None]
     size: tuple[float, float]
+    extent: Callable[[SearchSpace, Tensor], tuple[float, float]] | None = None
+    """Points that one cell takes; None where all cells of a space take the same."""
 
 
-def cell_size(space: SearchSpace) -> tuple[float, float]:
+def cell_size(space: SearchSpace, codes: Tensor | None = None) -> tuple[float, float]:
     """Width and height in inches at which a cell of ``space`` is comfortably read.
 
-    The same for all cells of a space; the rare cell that needs more room is drawn smaller.
+    Args:
+        space: the space of the cells.
+        codes: [B, D] long, B at least 1; the size that holds each of these. By default one for all cells of
+            the space; the rare cell that needs more room is drawn smaller.
     """
-    return _style(space).size
+    style = _style(space)
+    return style.size if codes is None or style.extent is None else _holding(space, codes, style.extent)
 
 
 def grid_columns(count: int, width: float) -> int:
@@ -65,31 +74,62 @@ def grid_columns(count: int, width: float) -> int:
     return -(-count // -(-count // most))  # rows of equal length
 
 
-def draw_cell(space: SearchSpace, code: Tensor | Sequence[int], ax: Axes | None = None) -> Axes:
+def draw_cell(
+    space: SearchSpace,
+    code: Tensor | Sequence[int] | str,
+    ax: Axes | None = None,
+    *,
+    title: str | None = None,
+    size: tuple[float, float] | None = None,
+) -> Axes:
     """Draw one cell: labelled and coloured operations, from the input to the output.
 
     How depends on the structure of the space, see :mod:`latentnas.spaces.drawing`. In every picture
-    the arrows that stand for edges of the cell have the gid "edge"; 'none' edges are thin and dotted.
+    the arrows that stand for edges of the cell have the gid "edge"; 'none' edges are thin and dotted,
+    operations on no path from the input to the output are grey.
 
     Args:
         space: the space of the cell.
-        code: [D] or [1, D] integers.
+        code: [D] or [1, D] integers, or the text of a cell.
         ax: matplotlib axes to draw on; by default those of a new figure (``ax.figure``), which
             belongs to no window. Give axes their place first: fonts are scaled to it.
+        title: a line above the picture; none by default.
+        size: inches at which labels have their full size, see :func:`cell_size`; in smaller axes they
+            are smaller. By default those of the cell on a new figure, those of its space on given axes.
 
     Raises:
         InvalidCodeError: ``code`` is not one cell of the space.
+        ParseError: the text is no cell of the space.
     """
-    rows = torch.as_tensor(code)
-    rows = space.check_codes(rows[None] if rows.ndim == 1 else rows).cpu()
-    if len(rows) != 1:
-        raise InvalidCodeError(f"draw_cell: expected one cell, got {len(rows)}; draw them one by one")
+    rows = _one_cell(space, code)
     style = _style(space)
     if ax is None:
-        ax = new_figure(*style.size).add_axes((0.02, 0.02, 0.96, 0.96))
+        size = cell_size(space, rows) if size is None else size
+        head = _TITLE if title else 0.0
+        height = size[1] + head
+        ax = new_figure(size[0], height).add_axes((0.02, 0.02, 0.96, 0.96 - head / height))
     ax.set_axis_off()
-    style.draw(space, rows, ax, style.size)
+    style.draw(space, rows, ax, style.size if size is None else size)
+    if title:
+        ax.set_title(title, fontsize=9, color=INK, parse_math=False)
     return ax
+
+
+def _one_cell(space: SearchSpace, code: Tensor | Sequence[int] | str) -> Tensor:
+    """The code as [1, D] on the CPU."""
+    if isinstance(code, str):
+        return space.parse(code)
+    if not isinstance(code, Tensor):
+        try:
+            code = torch.as_tensor(code)
+        except (TypeError, ValueError, RuntimeError, OverflowError):
+            raise InvalidCodeError(
+                f"{space.name}: draw_cell needs {space.dim} integers or the text of a cell, got {code!r:.200}"
+            ) from None
+    rows = space.check_codes(code[None] if code.ndim == 1 else code).cpu()
+    if len(rows) != 1:
+        raise InvalidCodeError(f"draw_cell: expected one cell, got {len(rows)}; draw them one by one")
+    return rows
 
 
 @lru_cache(maxsize=32)
@@ -97,21 +137,28 @@ def _style(space: SearchSpace) -> _Style:
     if space.edge_types:
         if inputs_of(space) == [1]:
             return _Style(draw_edges, (3.8, 2.0))
-        return _Style(draw_blocks, _largest(space, blocks_extent))
+        return _Style(draw_blocks, _largest(space, blocks_extent), blocks_extent)
     view = space.node_graphs(space.sample(64, seed=0))
     chain = torch.arange(space.max_nodes - 1)
     if bool((view.adj[:, chain, chain + 1] | ~view.mask[:, 1:]).all()):
         return _Style(draw_chain, chain_size(space))
     if space.max_nodes <= MAX_BOXES:
-        return _Style(draw_boxes, _largest(space, boxes_extent))
-    return _Style(draw_dots, _largest(space, dots_extent, _TRIED // 10))
+        return _Style(draw_boxes, _largest(space, boxes_extent), boxes_extent)
+    return _Style(draw_dots, _largest(space, dots_extent, _TRIED // 10), dots_extent)
 
 
 def _largest(
     space: SearchSpace, extent: Callable[[SearchSpace, Tensor], tuple[float, float]], tried: int = _TRIED
 ) -> tuple[float, float]:
-    """Inches that hold each of a few cells."""
-    sizes = [extent(space, code[None]) for code in space.sample(tried, seed=0)]
+    """Inches that hold each of a few random cells."""
+    return _holding(space, space.sample(tried, seed=0), extent)
+
+
+def _holding(
+    space: SearchSpace, codes: Tensor, extent: Callable[[SearchSpace, Tensor], tuple[float, float]]
+) -> tuple[float, float]:
+    """Inches that hold each of some cells."""
+    sizes = [extent(space, code[None]) for code in codes.cpu()]
     width, height = (max(side) / 72 / 0.96 for side in zip(*sizes, strict=True))
     return round(width, 1) + 0.1, round(height, 1) + 0.1
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..base import SearchSpace
 from .layered import Layout, courses, layered
-from .parts import ABSENT, INK, box, curve, fit_points, line_color, op_color, op_label, text_width
+from .parts import INK, SKIP, box, curve, fit_points, line_color, op_color, op_label, text_width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -125,7 +125,10 @@ def blocks_extent(space: SearchSpace, rows: Tensor) -> tuple[float, float]:
 
 
 def draw_blocks(space: SearchSpace, rows: Tensor, ax: Axes, size: Size) -> None:
-    """One cell below the other, each from its inputs at the left to its output at the right."""
+    """One cell below the other, each from its inputs at the left to its output at the right.
+
+    Nodes have the numbers of the published texts, in which the inputs are 0 and 1.
+    """
     blocks = _blocks(space, rows)
     width, height = blocks_extent(space, rows)
     scale = fit_points(ax, (-4, width - 4), (4 - height, 4), size)
@@ -148,7 +151,7 @@ def _draw_block(space: SearchSpace, block: _Block, ax: Axes, shift: float, font:
     ):
         path = [(along, shift - across) for along, across in points]
         if j == block.vertices:  # concatenation
-            curve(ax, path, codes, color=ABSENT, linewidth=0.11 * font, mutation_scale=0.7 * font, zorder=1,
+            curve(ax, path, codes, color=SKIP, linewidth=0.12 * font, mutation_scale=0.7 * font, zorder=1,
                   gid="output")  # fmt: skip
         elif j >= first_pill:
             color = line_color(op_color(space, block.ops[j - first_pill]))
@@ -167,4 +170,4 @@ def _draw_block(space: SearchSpace, block: _Block, ax: Axes, shift: float, font:
         else:
             ax.add_patch(Circle(center, _RADIUS, facecolor="white", edgecolor=INK, linewidth=0.12 * font, zorder=3,
                                 gid="vertex"))  # fmt: skip
-            ax.text(*center, str(vertex - block.inputs), ha="center", va="center", fontsize=font, color=INK, zorder=4)
+            ax.text(*center, str(vertex), ha="center", va="center", fontsize=font, color=INK, zorder=4)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from ..base import SearchSpace
-from .parts import INK, SKIP, fit, line_color, op_color, op_label, text_on, text_width
+from .parts import INK, fit, line_color, op_color, op_label, text_on, text_width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,7 +51,7 @@ def draw_chain(space: SearchSpace, rows: Tensor, ax: Axes, size: tuple[float, fl
     for i, j in arcs:
         side = -1 if i % 2 else 1
         bulge = 0.3 + 0.2 * (j - i)
-        color = SKIP if names[i] == "input" else line_color(op_color(space, names[i]))
+        color = INK if names[i] == "input" else line_color(op_color(space, names[i]))
         _arc(ax, (side * wide, -step * i - 0.1), (side * wide, -step * j + 0.1), side * bulge, font, color)
     for i, j in pairwise(range(count)):
         if bool(adj[i, j]):

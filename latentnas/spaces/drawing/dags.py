@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..base import SearchSpace
 from .layered import Course, Layout, courses, layered, longest_path_layers
-from .parts import EDGE, INK, box, curve, fit_points, op_color, op_label, text_on, text_width
+from .parts import ABSENT, DEAD, EDGE, INK, box, curve, fit_points, op_color, op_label, text_on, text_width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,17 +62,35 @@ def boxes_extent(space: SearchSpace, rows: Tensor) -> tuple[float, float]:
 
 
 def draw_boxes(space: SearchSpace, rows: Tensor, ax: Axes, size: Size) -> None:
-    """Operations as boxes in layers by longest path, the input at the top, the output at the bottom."""
+    """Operations as boxes in layers by longest path, the input at the top, the output at the bottom.
+
+    Operations on no path from the input to the output are grey.
+    """
     picture = _boxes(space, rows)
     low, high = picture.layout.breadth
     scale = fit_points(ax, (low - 4, high + 4), (-picture.layout.length - 4, 4), size)
     font = FONT * scale
-    for points, codes in picture.courses(0.7):
+    used = _used(len(picture.names), picture.edges)
+    for (points, codes), (i, j) in zip(picture.courses(0.7), picture.edges, strict=True):
         path = [(across, -along) for along, across in points]
-        curve(ax, path, codes, mutation_scale=0.9 * font, color=EDGE, linewidth=0.12 * font, zorder=1)
-    for name, (along, across), (thick, broad) in zip(picture.names, picture.layout.centers, picture.sizes, strict=True):
-        color = INK if name in space.node_types[:2] else op_color(space, name)
+        color = EDGE if i in used and j in used else ABSENT
+        curve(ax, path, codes, mutation_scale=0.9 * font, color=color, linewidth=0.12 * font, zorder=1)
+    boxes = zip(picture.names, picture.layout.centers, picture.sizes, strict=True)
+    for vertex, (name, (along, across), (thick, broad)) in enumerate(boxes):
+        color = INK if name in space.node_types[:2] else op_color(space, name) if vertex in used else DEAD
         box(ax, (across, -along), (broad, thick), op_label(name), color, font)
+
+
+def _used(count: int, edges: list[tuple[int, int]]) -> set[int]:
+    """Vertices on a path from the first vertex to the last."""
+    forward, backward = {0}, {count - 1}
+    for i, j in sorted(edges):  # topological order: sources of i are settled
+        if i in forward:
+            forward.add(j)
+    for i, j in sorted(edges, key=lambda edge: -edge[1]):
+        if j in backward:
+            backward.add(i)
+    return forward & backward
 
 
 # --- dots -----------------------------------------------------------------------------------------
@@ -103,9 +121,11 @@ def draw_dots(space: SearchSpace, rows: Tensor, ax: Axes, size: Size) -> None:
     scale = fit_points(ax, (-4, picture.layout.length + 4), (-high - 4, -low + 4), size)
     font = DOT_FONT * scale
     kinds = sorted({name for name in picture.names} - set(space.node_types[:2]))
+    dense = min(1.0, 60 / max(len(picture.edges), 1))  # many edges are thin and let each other shine through
+    style = {"linewidth": (0.045 + 0.035 * dense) * font, "alpha": 0.3 + 0.5 * dense}
     for points, codes in picture.courses(0.0):
         path = [(along, -across) for along, across in points]
-        curve(ax, path, codes, mutation_scale=0.6 * font, color=EDGE, linewidth=0.07 * font, alpha=0.75, zorder=1)
+        curve(ax, path, codes, mutation_scale=0.6 * font, color=EDGE, zorder=1, **style)
     for name, (along, across), (thick, _) in zip(picture.names, picture.layout.centers, picture.sizes, strict=True):
         ends = name in space.node_types[:2]
         color = INK if ends else _DOT if len(kinds) == 1 else op_color(space, name)

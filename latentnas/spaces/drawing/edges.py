@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from ..base import SearchSpace
 from ..graphs import NO_EDGE
-from .parts import ABSENT, INK, fit, line_color, op_color, op_label, text_on
+from .parts import ABSENT, DEAD, INK, fit, line_color, op_color, op_label, text_on
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
 def draw_edges(space: SearchSpace, rows: Tensor, ax: Axes, size: tuple[float, float]) -> None:
-    """Vertices as circles from left to right, operations as labelled edges, 'none' edges thin and dotted."""
+    """Vertices as circles from left to right, operations as labelled edges, 'none' edges thin and dotted.
+
+    Operations on no path from the input to the output are grey.
+    """
     from matplotlib.patches import Circle
 
     view = space.edge_graphs(rows)
@@ -27,10 +31,15 @@ def draw_edges(space: SearchSpace, rows: Tensor, ax: Axes, size: tuple[float, fl
     low, high = -bend * (below - 0.9) - 0.3, bend * (above - 0.9) + 0.3
     points = fit(ax, (-0.45, gap * (count - 1) + 0.45), (min(low, -0.5), max(high, 0.5)))
     font = min(max(points * 0.25, 4.0), 13.0)
+    present = ops[:count, :count] != NO_EDGE
+    reach = present | torch.eye(count, dtype=torch.bool)  # by the powers of this: which vertex leads to which
+    for _ in range(count):
+        reach = (reach.long() @ reach.long()) > 0
     for i in range(count):
         for j in range(i + 1, count):
+            used = bool(reach[0, i] & reach[j, -1])
             rise = 0.0 if j == i + 1 else bend * (j - i - 0.9) * (1 if i % 2 == 0 else -1)
-            _edge(ax, space, int(ops[i, j]), (gap * i, 0.0), (gap * j, 0.0), rise, radius, font)
+            _edge(ax, space, int(ops[i, j]), (gap * i, 0.0), (gap * j, 0.0), rise, radius, font, used)
     for i in range(count):
         name = "in" if i == 0 else "out" if i == count - 1 else str(i)
         ends = i in (0, count - 1)
@@ -49,6 +58,7 @@ def _edge(
     rise: float,
     radius: float,
     font: float,
+    used: bool,
 ) -> None:
     """One edge as a cubic curve whose middle lies ``rise`` above the line of vertices."""
     from matplotlib.patches import FancyArrowPatch
@@ -69,13 +79,13 @@ def _edge(
     path = Path([first, *control, last], [Path.MOVETO, Path.CURVE4, Path.CURVE4, Path.CURVE4])
     absent = op == NO_EDGE
     name = space.edge_types[op]
-    color = ABSENT if absent else op_color(space, name)
+    color = ABSENT if absent else op_color(space, name) if used else DEAD
     ax.add_patch(
         FancyArrowPatch(
             path=path,
             arrowstyle="-" if absent else "-|>",
             mutation_scale=font * 1.1,
-            color=line_color(color),
+            color=line_color(color) if used else ABSENT,
             linewidth=0.9 if absent else font * 0.2,
             linestyle=(0, (1, 2.5)) if absent else "-",
             capstyle="butt",

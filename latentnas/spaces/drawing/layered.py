@@ -25,12 +25,14 @@ class Layout:
         lanes: for every edge, (start, end, across) of its lane in each layer that it passes.
         spans: (start, end) of every layer, along the flow.
         breadth: (lowest, highest) place across the flow that a box or a lane takes.
+        clear: how far an edge may leave the middle of its lane without touching anything.
     """
 
     centers: list[tuple[float, float]]
     lanes: list[list[tuple[float, float, float]]]
     spans: list[tuple[float, float]]
     breadth: tuple[float, float]
+    clear: float = 0.0
 
     @property
     def length(self) -> float:
@@ -44,6 +46,7 @@ class Layout:
             [[(start, end, -across) for start, end, across in lane] for lane in self.lanes],
             self.spans,
             (-self.breadth[1], -self.breadth[0]),
+            self.clear,
         )
 
 
@@ -121,7 +124,7 @@ def layered(
     ]
     low = min(p - b / 2 for p, b in zip(place_across, across, strict=True))
     high = max(p + b / 2 for p, b in zip(place_across, across, strict=True))
-    return Layout(centers, lanes, spans, (low, high))
+    return Layout(centers, lanes, spans, (low, high), 0.45 * (apart if lanes_apart is None else lanes_apart))
 
 
 def _neighbours(count: int, segments: Sequence[Pair]) -> tuple[Sequences, Sequences]:
@@ -229,6 +232,10 @@ def _straight(layers: Sequences, before: Sequences, after: Sequences, rooms: _Ro
                 total = sum(weight for weight, _ in pulls)
                 wanted.append(sum(weight * p for weight, p in pulls) / total if total else place[v])
             _settle(members, wanted, place, rooms)
+    for members, near in ((layers[0], after), (layers[-1], before)):  # a sole end: amid all that it is joined to
+        if len(members) == 1 and near[members[0]]:
+            around = [place[u] for u in near[members[0]]]
+            place[members[0]] = (min(around) + max(around)) / 2
     return place
 
 
@@ -263,7 +270,8 @@ def courses(
 ) -> list[Course]:
     """The course of every edge: points (along, across) and codes of a path in matplotlib's form.
 
-    Edges run straight through layers, and in curves between them.
+    Edges run straight through layers, and in curves between them. An edge that drifts to one side over
+    several layers keeps its slope where it enters and leaves them, so that it has no shoulders.
 
     Args:
         layout: of the same vertices and edges.
@@ -293,14 +301,43 @@ def courses(
             *layout.lanes[k],
             (layout.spans[layer[j]][0], layout.centers[j][0] - sizes[j][0] / 2, end),
         ]
+        slopes = [
+            0.0,
+            *(_slope(stops[n - 1], stops[n], stops[n + 1], layout.clear) for n in range(1, len(stops) - 1)),
+            0.0,
+        ]
         points, codes = [(stops[0][0], start)], [MOVETO]
-        for n, (enter, leave, across) in enumerate(stops):
+        for n, ((enter, leave, across), slope) in enumerate(zip(stops, slopes, strict=True)):
+            half = slope * (leave - enter) / 2
             if n:
-                (x0, y0), half = points[-1], (enter - points[-1][0]) / 2
-                points += [(x0 + half, y0), (enter - half, across), (enter, across)]
+                (x0, y0), before, x1, y1 = points[-1], slopes[n - 1], enter, across - half
+                middle = (x1 - x0) / 2
+                points += [(x0 + middle, y0 + before * middle), (x1 - middle, y1 - slope * middle), (x1, y1)]
                 codes += [CURVE4] * 3
             if leave > enter:
-                points.append((leave, across))
+                points.append((leave, across + half))
                 codes.append(LINETO)
         paths.append((points, codes))
     return paths
+
+
+def _slope(
+    before: tuple[float, float, float],
+    here: tuple[float, float, float],
+    after: tuple[float, float, float],
+    clear: float,
+) -> float:
+    """The slope of an edge in a lane, between the lanes (start, end, across) before and after it.
+
+    Zero where the edge turns back; so small that the curves beside the lane never overshoot (the lanes'
+    halves and the curves' handles together are at most as high as the step from lane to lane).
+    """
+    first, second = here[2] - before[2], after[2] - here[2]
+    if first * second <= 0:
+        return 0.0
+    step = min(abs(first), abs(second))
+    steepest = 0.5 * step / max(here[0] - before[1], after[0] - here[1])
+    half = (here[1] - here[0]) / 2
+    if half > 0:
+        steepest = min(steepest, min(clear, 0.25 * step) / half)
+    return steepest if first > 0 else -steepest

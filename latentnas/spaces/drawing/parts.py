@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 Point = tuple[float, float]
 
-INK, ABSENT, SKIP, EDGE = "#33383f", "#b9bec5", "#7a838f", "#59616b"
+INK, ABSENT, SKIP, EDGE, DEAD = "#33383f", "#b9bec5", "#7a838f", "#59616b", "#e1e4e8"
+"""Ends and labels; edges that are absent or lead nowhere; edges to outputs; other edges; operations without effect."""
 _CYCLE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#8c8c8c")
 """Okabe and Ito's colours, for operations that the space gives none."""
 

@@ -72,16 +72,24 @@ class Cell(nn.Module):
 
 
 class Network(nn.Module):
-    """The CIFAR network that DARTS trains from scratch."""
+    """The CIFAR network that DARTS trains from scratch, or the ImageNet network."""
 
     def __init__(self, code: Tensor, skeleton: DARTSSkeleton) -> None:
         super().__init__()
         normal, reduce = genotype(code)
         channels, layers = skeleton.channels, skeleton.layers
         self.stem = nn.Sequential(conv(3, 3 * channels, 3), nn.BatchNorm2d(3 * channels))
+        self.second: nn.Module = nn.Identity()
         older = newer = 3 * channels
-        self.cells = nn.ModuleList()
         after = False
+        if skeleton.imagenet:
+            half, whole = (nn.Sequential(conv(a, b, 3, stride=2), nn.BatchNorm2d(b))
+                           for a, b in ((3, channels // 2), (channels // 2, channels)))  # fmt: skip
+            self.stem = nn.Sequential(half, nn.ReLU(), whole)
+            self.second = nn.Sequential(nn.ReLU(), conv(channels, channels, 3, stride=2), nn.BatchNorm2d(channels))
+            older = newer = channels
+            after = True
+        self.cells = nn.ModuleList()
         self.auxiliary: nn.Module | None = None
         self.auxiliary_place = 2 * layers // 3
         for i in range(layers):
@@ -92,12 +100,12 @@ class Network(nn.Module):
             if skeleton.auxiliary and i == self.auxiliary_place:
                 self.auxiliary = nn.Sequential(
                     nn.ReLU(),
-                    nn.AvgPool2d(5, stride=3, count_include_pad=False),
+                    nn.AvgPool2d(5, stride=2 if skeleton.imagenet else 3, count_include_pad=False),
                     nn.Conv2d(newer, 128, 1, bias=False),
                     nn.BatchNorm2d(128),
                     nn.ReLU(),
                     nn.Conv2d(128, 768, 2, bias=False),
-                    nn.BatchNorm2d(768),
+                    nn.Identity() if skeleton.imagenet else nn.BatchNorm2d(768),
                     nn.ReLU(),
                     nn.Flatten(),
                     nn.Linear(768, skeleton.classes),
@@ -105,7 +113,8 @@ class Network(nn.Module):
         self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(newer, skeleton.classes))
 
     def forward(self, images: Tensor) -> Tensor:
-        older = newer = self.stem(images)
+        older = self.stem(images)
+        newer = self.second(older)
         for i, cell in enumerate(self.cells):
             older, newer = newer, cell(older, newer)
             if self.auxiliary is not None and i == self.auxiliary_place:
@@ -126,6 +135,9 @@ def test_published_parameters() -> None:
         DARTSSkeleton(channels=3, layers=2, image_size=4),
         DARTSSkeleton(channels=2, layers=3, image_size=32, auxiliary=True),
         DARTSSkeleton(channels=2, layers=4, image_size=40, auxiliary=True),
+        DARTSSkeleton(channels=4, layers=5, classes=3, image_size=32, imagenet=True),
+        DARTSSkeleton(channels=2, layers=1, image_size=64, imagenet=True),
+        DARTSSkeleton(channels=2, layers=2, classes=7, image_size=224, imagenet=True, auxiliary=True),
     ],
 )
 def test_as_built(skeleton: DARTSSkeleton) -> None:
@@ -133,6 +145,15 @@ def test_as_built(skeleton: DARTSSkeleton) -> None:
     assert_built_networks_cost_the_same(
         SPACE, codes, skeleton, lambda code: Network(code, skeleton), skeleton.image_size
     )
+
+
+def test_published_imagenet_network() -> None:
+    """DARTS_V2 on ImageNet: 4.7 million parameters (Table 3 of the paper), without the auxiliary classifier."""
+    code = SPACE.parse(V2)
+    skeleton = DARTSSkeleton.for_imagenet()
+    found = costs(SPACE, code, skeleton)
+    assert round(found.params.item() / 1e6, 1) == 4.7
+    assert_built_networks_cost_the_same(SPACE, code, skeleton, lambda row: Network(row, skeleton), 224)
 
 
 def test_operations_in_their_places() -> None:
@@ -156,5 +177,11 @@ def test_wrong_sizes() -> None:
         DARTSSkeleton(image_size=30)
     with pytest.raises(ConfigError, match="got layers=20, image_size=44"):
         DARTSSkeleton(image_size=44, auxiliary=True)
+    with pytest.raises(ConfigError, match=r"divisible by 32.* got image_size=48, channels=36"):
+        DARTSSkeleton(image_size=48, imagenet=True)
+    with pytest.raises(ConfigError, match="channels by 2, got image_size=224, channels=5"):
+        DARTSSkeleton.for_imagenet(channels=5)
+    with pytest.raises(ConfigError, match=r"in 224\.\.256, got layers=20, image_size=32"):
+        DARTSSkeleton(imagenet=True, auxiliary=True)
     with pytest.raises(ConfigError, match="got layers=1, image_size=32"):
         DARTSSkeleton(layers=1, auxiliary=True)
