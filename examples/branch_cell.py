@@ -44,7 +44,7 @@ class BranchCell(SearchSpace):
         adj = self._adj.to(ops.device).expand(len(ops), -1, -1)
         return NodeGraphs(ops, adj, torch.ones_like(ops, dtype=torch.bool))
 
-    def from_node_graphs(self, graphs: NodeGraphs) -> tuple[Tensor, Tensor]:
+    def _from_node_graphs(self, graphs: NodeGraphs) -> tuple[Tensor, Tensor]:
         first = graphs.adj[:, 0].long().topk(3).indices.sort(1).values  # [B, 3]: who reads the input
         second = graphs.adj.gather(1, first[..., None].expand(-1, -1, 8)).long().argmax(2)
         order = pad(pad(torch.stack([first, second], 2).flatten(1), (1, 0)), (0, 1), value=7)

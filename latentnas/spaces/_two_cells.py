@@ -189,7 +189,7 @@ class TwoCellSpace(SearchSpace):
         ops[self._sum_vertices] = len(self.node_types) - 2 + torch.arange(2).repeat_interleave(self.nodes)
         return ops
 
-    def from_node_graphs(self, graphs: NodeGraphs) -> tuple[Tensor, Tensor]:
+    def _from_node_graphs(self, graphs: NodeGraphs) -> tuple[Tensor, Tensor]:
         device, nodes, total, kinds = graphs.ops.device, self.nodes, 2 * self.nodes, len(self.node_types)
         known = (graphs.ops >= 0) & (graphs.ops < kinds)
         valid = graphs.mask.all(1) & known.all(1) & (graphs.ops[:, 0] == INPUT)

@@ -228,6 +228,9 @@ class SearchSpace(ABC):
     def mutate(self, codes: Tensor, *, seed: Seed = None) -> Tensor:
         """Change one uniformly chosen column of every row to a uniformly chosen other value.
 
+        The mutant has another code; where networks have several codes it can be the same network
+        (of ``nasbench1shot1-1``, a third of them are).
+
         Args:
             codes: [B, D].
             seed: an integer, a generator, or None.
@@ -329,14 +332,32 @@ class SearchSpace(ABC):
     def node_graphs(self, codes: Tensor) -> NodeGraphs:
         """Operations on vertices: NodeGraphs with N = ``max_nodes``."""
 
-    @abstractmethod
     def from_node_graphs(self, graphs: NodeGraphs) -> tuple[Tensor, Tensor]:
         """Inverse of :meth:`node_graphs`, for graphs in any topological order of their vertices.
+
+        Args:
+            graphs: N = ``max_nodes`` vertices each, of whatever content.
 
         Returns:
             codes: LongTensor [B, D]; rows that are not valid hold zeros.
             valid: [B] bool, which graphs are cells of the space.
+
+        Raises:
+            InvalidCodeError: the tensors are not of the shapes [B, N], [B, N, N] and [B, N].
         """
+        batch, nodes = graphs.ops.shape[0] if graphs.ops.ndim else 0, self.max_nodes
+        expected = {"ops": (batch, nodes), "adj": (batch, nodes, nodes), "mask": (batch, nodes)}
+        for name, shape in expected.items():
+            found = tuple(getattr(graphs, name).shape)
+            if found != shape:
+                raise InvalidCodeError(
+                    f"{self.name}: {name} of node graphs must have shape {list(shape)}, got {list(found)}"
+                )
+        return self._from_node_graphs(NodeGraphs(graphs.ops.long(), graphs.adj.bool(), graphs.mask.bool()))
+
+    @abstractmethod
+    def _from_node_graphs(self, graphs: NodeGraphs) -> tuple[Tensor, Tensor]:
+        """See :meth:`from_node_graphs`; shapes and types are as they should be."""
 
     def edge_graphs(self, codes: Tensor) -> EdgeGraphs:
         """Operations on edges, for the spaces that are defined so.

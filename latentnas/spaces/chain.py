@@ -109,7 +109,7 @@ class ChainSpace(SearchSpace):
             adj[:, source, target] = codes[:, self._width :].bool()
         return NodeGraphs(ops, adj, torch.ones_like(ops, dtype=torch.bool))
 
-    def from_node_graphs(self, graphs: NodeGraphs) -> tuple[Tensor, Tensor]:
+    def _from_node_graphs(self, graphs: NodeGraphs) -> tuple[Tensor, Tensor]:
         ops, adj = graphs.ops, graphs.adj
         chain, free = self._chain.to(ops.device), self._free.to(ops.device)
         inner = ops[:, 1:-1]

@@ -60,7 +60,7 @@ class ENASMicro(TwoCellSpace):
             columns.append(list(zip(names, high, strict=True)))
             choices.append(torch.tensor(list(itertools.product(*map(range, high)))))
         super().__init__(OPERATIONS, columns, choices)
-        self.grammar = LooseEndsGrammar(*self._grammar_tables(), sums=self._sum_vertices.tolist())
+        self.grammar = LooseSumsGrammar(*self._grammar_tables(), sums=self._sum_vertices.tolist())
 
     def _concatenated(self, used: Tensor) -> Tensor:
         return ~used
@@ -86,7 +86,7 @@ class ENASMicro(TwoCellSpace):
         return row
 
 
-class LooseEndsGrammar(InDegreeGrammar):
+class LooseSumsGrammar(InDegreeGrammar):
     """An in-degree grammar in which the sums that feed nothing, and they alone, feed the output.
 
     Args:

@@ -175,7 +175,7 @@ class NASBenchGraph(SearchSpace):
             adj[:, :, column + 2].scatter_(1, codes[:, column, None], True)
         return NodeGraphs(ops, close_loose_ends(adj), torch.ones_like(ops, dtype=torch.bool))
 
-    def from_node_graphs(self, graphs: NodeGraphs) -> tuple[Tensor, Tensor]:
+    def _from_node_graphs(self, graphs: NodeGraphs) -> tuple[Tensor, Tensor]:
         ops, adj = graphs.ops, graphs.adj
         inner = adj.clone()
         inner[:, :, -1] = False

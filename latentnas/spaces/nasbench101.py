@@ -115,6 +115,10 @@ class NASBench101(SearchSpace):
         w with the edges u -> w -> x between two vertices u < x. A mutant differs from its parent in its
         operations, its edges or its number of vertices, so it is always another network.
 
+        Edits are uniform, mutants are not: several edits can prune to one cell. And where nearly all
+        cells have 7 vertices, long walks of mutations are mostly among cells of 5 to 7, for a removal
+        may take vertices along.
+
         Args:
             codes: [B, 27].
             seed: an integer, a generator, or None.
@@ -221,7 +225,7 @@ class NASBench101(SearchSpace):
         ops.scatter_(1, last, OUTPUT)
         return NodeGraphs(ops, adjacency_of(codes[:, 1 + SLOTS :]), slots <= last)
 
-    def from_node_graphs(self, graphs: NodeGraphs) -> tuple[Tensor, Tensor]:
+    def _from_node_graphs(self, graphs: NodeGraphs) -> tuple[Tensor, Tensor]:
         ops, adj, mask = graphs.ops, graphs.adj, graphs.mask
         slots = torch.arange(MAX_VERTICES, device=ops.device)
         n = mask.sum(1, keepdim=True)

@@ -171,7 +171,7 @@ class NASBench1Shot1(SearchSpace):
         ops[:, -1] = OUTPUT
         return NodeGraphs(ops, self._adjacency(codes), torch.ones_like(ops, dtype=torch.bool))
 
-    def from_node_graphs(self, graphs: NodeGraphs) -> tuple[Tensor, Tensor]:
+    def _from_node_graphs(self, graphs: NodeGraphs) -> tuple[Tensor, Tensor]:
         # Numbers of parents do not decrease from vertex to vertex, so if any order of the vertices makes the
         # graph a cell, sorting by them does; among equals the given topological order stays.
         rank = graphs.adj.sum(1) + (graphs.ops == OUTPUT) * MAX_VERTICES

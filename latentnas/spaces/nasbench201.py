@@ -154,7 +154,7 @@ class NASBench201(SearchSpace):
         adj = self._adj.to(codes.device).expand(len(codes), -1, -1)
         return NodeGraphs(ops, adj, torch.ones_like(ops, dtype=torch.bool))
 
-    def from_node_graphs(self, graphs: NodeGraphs) -> tuple[Tensor, Tensor]:
+    def _from_node_graphs(self, graphs: NodeGraphs) -> tuple[Tensor, Tensor]:
         ops, adj = graphs.ops, graphs.adj
         template = self._adj.to(ops.device)
         # Which edge of the cell each vertex is shows in its neighbourhood; see _roles.

@@ -174,7 +174,7 @@ class RandomWired(SearchSpace):
         adj[:, 0, 1:-1] = ~inner.any(1)
         return close_loose_ends(adj)
 
-    def from_node_graphs(self, graphs: NodeGraphs) -> tuple[Tensor, Tensor]:
+    def _from_node_graphs(self, graphs: NodeGraphs) -> tuple[Tensor, Tensor]:
         ops, adj = graphs.ops, graphs.adj
         inner = adj[:, 1:-1, 1:-1]
         valid = graphs.mask.all(1) & (ops[:, 0] == INPUT) & (ops[:, -1] == OUTPUT) & (ops[:, 1:-1] == 2).all(1)

@@ -385,6 +385,23 @@ class SpaceConformance:
             _, valid = space.from_node_graphs(NodeGraphs(ops, graphs.adj, graphs.mask))
             assert not valid.any()
 
+    def test_graphs_of_other_shapes_and_types(self, space: SearchSpace) -> None:
+        codes = space.sample(3, seed=0)
+        graphs = space.node_graphs(codes)
+        ops, adj, mask = graphs.ops, graphs.adj, graphs.mask
+        for wrong in (
+            NodeGraphs(ops[:, :-1], adj[:, :-1, :-1], mask[:, :-1]),
+            NodeGraphs(torch.nn.functional.pad(ops, (0, 1)), adj, mask),
+            NodeGraphs(ops, adj[:2], mask),
+            NodeGraphs(ops, adj, mask[0]),
+        ):
+            with pytest.raises(InvalidCodeError, match=re.escape(space.name)):
+                space.from_node_graphs(wrong)
+        back, valid = space.from_node_graphs(NodeGraphs(ops.int(), adj.float(), mask.to(torch.uint8)))
+        assert valid.all()
+        assert back.dtype == torch.long
+        assert torch.equal(back, codes)
+
     def test_graphs_without_edges_or_with_all_edges_do_not_crash(self, space: SearchSpace) -> None:
         graphs = space.node_graphs(space.sample(4, seed=0))
         for adj in (torch.zeros_like(graphs.adj), torch.ones_like(graphs.adj).triu(1)):

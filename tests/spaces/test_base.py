@@ -34,7 +34,7 @@ class Toy(SearchSpace):
     def node_graphs(self, codes: Tensor) -> NodeGraphs:
         raise NotImplementedError
 
-    def from_node_graphs(self, graphs: NodeGraphs) -> tuple[Tensor, Tensor]:
+    def _from_node_graphs(self, graphs: NodeGraphs) -> tuple[Tensor, Tensor]:
         raise NotImplementedError
 
 

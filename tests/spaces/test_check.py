@@ -40,7 +40,7 @@ class LenientText(NASBench201):
 
 
 class BlindGraphs(NASBench201):
-    def from_node_graphs(self, graphs: NodeGraphs) -> tuple[Tensor, Tensor]:
+    def _from_node_graphs(self, graphs: NodeGraphs) -> tuple[Tensor, Tensor]:
         codes = (graphs.ops[:, 1:-1] - 2).clamp_min(0)
         return codes, torch.ones(len(codes), dtype=torch.bool)
 
