@@ -63,7 +63,7 @@ class TabularEvaluator(Evaluator):
         return (
             f"the table {table.name} holds {len(table):,} {'networks' if table.by_network else 'cells'}{lacking}: "
             f"{'none' if not bool(found.any()) else f'{share:.0%}'} of {_PROBES:,} random cells of {self.space.name}. "
-            "Every other cell that is proposed is a failed evaluation",
+            "A proposed cell that it lacks is a failed evaluation",
         )
 
     def candidates(self) -> Tensor:

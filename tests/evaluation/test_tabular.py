@@ -104,7 +104,7 @@ def test_a_table_of_a_part_of_its_space_leaves_a_note() -> None:
     (note,) = TabularEvaluator(PARTIAL).notes
     assert note == (
         "the table partial holds 3 cells, accuracy of 2 of them: none of 1,000 random cells of nasbench201. "
-        "Every other cell that is proposed is a failed evaluation"
+        "A proposed cell that it lacks is a failed evaluation"
     )
     assert TabularEvaluator("nasbench201").notes == ()
     codes = TABLE.space.enumerate()
