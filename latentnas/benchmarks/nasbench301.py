@@ -193,7 +193,8 @@ def _other_training(
         return f"budget {shown(result.get('budget'))} epochs"
     for key, expected in settings.items():
         value = config.get(key, expected)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isclose(value, expected):
+        number = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e9
+        if not number or not math.isclose(value, expected):
             return f"{key.rsplit(':', 1)[-1]} other than {expected:g}"
     return None
 

@@ -269,3 +269,9 @@ def test_truncated_and_corrupted_files_give_the_documented_error(tmp_path: Path)
             refused += 1
             assert str(path) in str(error)
     assert refused > 200
+
+
+def test_settings_beyond_all_floats_are_another_experiment(tmp_path: Path) -> None:
+    huge = nasbench301_result(FIRST, 80.0, 80.0, **{"OptimizerSelector:sgd:learning_rate": 10**400})
+    table = read(write(tmp_path, {**RESULTS, "a/results_0.json": huge}))
+    assert "1 left out: learning_rate other than 0.025" in table.source
