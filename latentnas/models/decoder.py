@@ -11,6 +11,8 @@ from ..spaces.grammar import Grammar
 from ..spaces.graphs import INPUT, NodeGraphs
 from .dvae import GatedSum
 from .embedding import OneHotOperations, OperationEmbedding
+from .pair_scores import pair_scores
+from .propagation import propagate
 from .writer import GraphWriter
 
 
@@ -73,84 +75,105 @@ class DVAEDecoder(nn.Module):
 
     # --- decisions ------------------------------------------------------------------------------
 
-    def _start(self, z: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """State of vertex 0 [B, H], and z's share of every decision: [B, N, .] for types and edges."""
-        ops = torch.full((len(z),), INPUT, dtype=torch.long, device=z.device)
-        state = self.gru(self.operations(ops), self.initial(z).tanh())
+    def _latent_shares(self, z: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """z's share of every type and edge decision: [B, N, .] each, None where z does not enter."""
         if self.latent_to_type is None or self.latent_to_edge is None:
-            return state, None, None
-        nodes = self.num_nodes
-        return state, self.latent_to_type(z).unflatten(1, (nodes, -1)), self.latent_to_edge(z).unflatten(1, (nodes, -1))
+            return None, None
+        shape = (self.num_nodes, -1)
+        return self.latent_to_type(z).unflatten(1, shape), self.latent_to_edge(z).unflatten(1, shape)
 
-    def _type_logits(self, state: Tensor, vertex: int, by_type: Tensor | None) -> Tensor:
-        """Logits of the type of ``vertex`` from the state of the graph so far: [B, H] -> [B, T]."""
+    def _type_logits(self, state: Tensor, by_type: Tensor | None) -> Tensor:
+        """Logits of a vertex's type from the state of the graph so far, and z's share: [R, H] -> [R, T]."""
         hidden = self.type_in(state)
-        if by_type is not None:
-            hidden = hidden + by_type[:, vertex]
-        return self.type_out(hidden.relu())
+        return self.type_out((hidden if by_type is None else hidden + by_type).relu())
 
     def _edge_source(self, state: Tensor) -> Tensor:
-        """A candidate's share of the edge network's first layer: [B, H] -> [B, E], once a vertex."""
+        """A candidate's share of the edge network's first layer: [R, H] -> [R, E]."""
         return F.linear(state, self.edge_in.weight[:, : self.hidden])
 
-    def _edge_target(self, state: Tensor, vertex: int, by_edge: Tensor | None) -> Tensor:
-        """The share of ``vertex`` and of z, in K of its states: [B, K, H] -> [B, K, E]."""
-        share = F.linear(state, self.edge_in.weight[:, self.hidden :], self.edge_in.bias)
-        return share if by_edge is None else share + by_edge[:, vertex, None]
-
-    def _edge_logits(self, source: Tensor, target: Tensor, candidates: slice | int, vertex: int) -> Tensor:
-        """Logits of the edges candidates -> vertex: [B, k, E] and [B, k, E] -> [B, k]."""
-        hidden = source + target
-        if self.pair_bias is not None:
-            hidden = hidden + self.pair_bias[candidates, vertex]
-        return self.edge_out(hidden.relu()).squeeze(-1)
+    def _edge_target(self, state: Tensor) -> Tensor:
+        """The share of the vertex whose edges are chosen: [R, H] -> [R, E]."""
+        return F.linear(state, self.edge_in.weight[:, self.hidden :], self.edge_in.bias)
 
     # --- training -------------------------------------------------------------------------------
 
     def log_likelihood(self, z: Tensor, graphs: NodeGraphs) -> Tensor:
         """log p(graph | z) under teacher forcing: [B], in nats.
 
-        All edge decisions of a vertex are computed at once: the state of v before candidate u
-        depends only on the true edges from the candidates above u, so a vertex with k incoming
-        edges has k + 1 distinct states.
+        Only the final states of the vertices wait for each other; all decisions are computed at once.
 
         Args:
             z: [B, d].
             graphs: the true graphs, N vertices.
         """
-        batch = len(graphs)
+        batch, nodes = graphs.ops.shape
         if batch == 0:
             return z.new_zeros(0)
-        rows = torch.arange(batch, device=z.device)[:, None]
-        x = self.operations(graphs.ops)  # [B, N, d_op]
-        adj = graphs.adj
-        state, by_type, by_edge = self._start(z)
-        graph_state = state
-        messages = [self.messages.message(state, 0)]
-        sources = [self._edge_source(state)]
-        total = z.new_zeros(batch)
-        max_in_degree = adj.sum(1).amax(0).tolist()
-        for v in range(1, graphs.num_nodes):
-            exists = graphs.mask[:, v]
-            nll = F.cross_entropy(self._type_logits(graph_state, v, by_type), graphs.ops[:, v], reduction="none")
-            edges = adj[:, :v, v]  # [B, v] bool
-            # edges to candidates above u, added before u is decided
-            before = edges.flip(1).cumsum(1).flip(1) - edges.long()  # [B, v]
-            count = torch.arange(max_in_degree[v] + 1, device=z.device)
-            added = edges[:, None, :] & (before[:, None, :] < count[None, :, None])  # [B, K, v]
-            stacked = torch.stack(messages, 1)  # [B, v, H]
-            sums = added.to(stacked.dtype) @ stacked  # [B, K, H]: after 0, 1, ..., K-1 edges
-            inputs = x[:, v, None].expand(-1, len(count), -1)
-            states = self.gru(inputs.flatten(0, 1), sums.flatten(0, 1)).unflatten(0, (batch, len(count)))
-            target = self._edge_target(states, v, by_edge)[rows, before]  # [B, v, E]
-            logits = self._edge_logits(torch.stack(sources, 1), target, slice(0, v), v)  # [B, v]
-            bce = F.binary_cross_entropy_with_logits(logits, edges.to(logits.dtype), reduction="none").sum(1)
-            total = total - torch.where(exists, nll + bce, torch.zeros_like(nll))
-            state = states[:, -1]
-            graph_state = graph_state + state if self.sum_states else state
-            messages.append(self.messages.message(state, v))
-            sources.append(self._edge_source(state))
-        return total
+        inputs = F.linear(self.operations.weight, self.gru.weight_ih, self.gru.bias_ih)
+        recurrent, send = (self.gru.weight_hh, self.gru.bias_hh), self.messages.joined()
+        first, order = self.initial(z).tanh(), range(nodes)
+        ops = torch.cat([torch.full_like(graphs.ops[:, :1], INPUT), graphs.ops[:, 1:]], 1)
+        states, messages = propagate(inputs, recurrent, send, ops, graphs.adj, order=order, first=first)  # [N, B, H]
+        # what is known when vertex v = 1..N-1 of graph b is written, one row for each that exists
+        vertex, graph = (1 + (row := graphs.mask[:, 1:].t().nonzero())[:, 0]), row[:, 1]
+        rows = torch.full((nodes, batch), -1, device=z.device)
+        rows[vertex - 1, graph] = torch.arange(len(graph), device=z.device)  # [N, B], of the state of u = v - 1
+        last = states[vertex - 1, graph]  # [R, H]
+        known = states.cumsum(0)[vertex - 1, graph] if self.sum_states else last
+        by_type, by_edge = self._latent_shares(z)
+        logits = self._type_logits(known, None if by_type is None else by_type[graph, vertex])
+        nll = F.cross_entropy(logits, ops[graph, vertex], reduction="none")
+        total = z.new_zeros(batch).index_add(0, graph, -nll)
+
+        targets, target = self._targets(states, messages, ops, graphs.adj)
+        pair = _pairs(graphs.mask).nonzero()
+        graph, source, vertex = pair.unbind(1)
+        shares = [(self._edge_source(last), rows[source, graph]), (targets, target[graph, source, vertex])]
+        if by_edge is not None and self.pair_bias is not None:
+            shares += [(by_edge.flatten(0, 1), graph * self.num_nodes + vertex)]
+            shares += [(self.pair_bias.flatten(0, 1), source * self.num_nodes + vertex)]
+        scores = pair_scores(self.edge_out.weight[0], shares) + self.edge_out.bias
+        edges = graphs.adj[graph, source, vertex].to(scores.dtype)
+        bce = F.binary_cross_entropy_with_logits(scores, edges, reduction="none")
+        return total.index_add(0, graph, -bce)
+
+    def _targets(self, states: Tensor, messages: Tensor, ops: Tensor, adj: Tensor) -> tuple[Tensor, Tensor]:
+        """The share of the edge network's first layer that the state of v has, in the states that decisions see.
+
+        Before a candidate u is decided, the state of v depends on the true edges from the candidates above u alone:
+        without one it is that of its type, after the last one it is final, else it is that after the edge before.
+
+        Args:
+            states, messages: [N, B, H], when all edges are written.
+            ops: [B, N].
+            adj: [B, N, N].
+
+        Returns:
+            shares: [R, E], one row for each distinct state.
+            row: [B, N, N] long, where the decision on edge u -> v finds its own.
+        """
+        batch, nodes = ops.shape
+        types = torch.arange(self.num_types, device=ops.device)
+        place = torch.arange(nodes, device=ops.device)
+        ends = adj & (adj.cumsum(1) == 1)  # [B, N, N], edges from the lowest sender, after which a state is final
+        ends[:, 0] = False  # no candidate is left that would see it
+        inner = adj & (adj.cumsum(1) > 1)
+        graph, source, vertex = inner.nonzero().unbind(1)
+        number = torch.arange(len(graph), device=ops.device) - torch.searchsorted(graph, graph)  # within its graph
+        added = messages.new_zeros(batch, int(number.max()) + 1 if len(number) else 0, nodes)
+        added[graph, number] = (adj[graph, :, vertex] & (place >= source[:, None])).to(added.dtype)
+        sums = (added @ messages.transpose(0, 1))[graph, number]  # [inner edges, H]
+        x = self.operations(torch.cat([types, ops[graph, vertex]]))
+        partial = self.gru(x, torch.cat([sums.new_zeros(self.num_types, self.hidden), sums]))
+        end_graph, end_source, end_vertex = ends.nonzero().unbind(1)
+        shares = self._edge_target(torch.cat([partial, states[end_vertex, end_graph]]))
+
+        row = torch.zeros_like(adj, dtype=torch.long)  # of the state after an edge
+        row[graph, source, vertex] = self.num_types + torch.arange(len(graph), device=ops.device)
+        row[end_graph, end_source, end_vertex] = len(partial) + torch.arange(len(end_graph), device=ops.device)
+        above = torch.where(adj, place[:, None], nodes).flip(1).cummin(1).values.flip(1)  # the lowest sender from u on
+        above = torch.cat([above[:, 1:], torch.full_like(above[:, :1], nodes)], 1)  # above u
+        return shares, torch.where(above < nodes, row.gather(1, above.clamp_max(nodes - 1)), ops[:, None, :])
 
     # --- generation -----------------------------------------------------------------------------
 
@@ -177,12 +200,13 @@ class DVAEDecoder(nn.Module):
             NodeGraphs of N vertices.
         """
         writer = GraphWriter(len(z), self.num_nodes, z.device, grammar=grammar, stochastic=stochastic, seed=seed)
-        state, by_type, by_edge = self._start(z)
-        graph_state = state
-        messages = [self.messages.message(state, 0)]
-        sources = [self._edge_source(state)]
+        by_type, by_edge = self._latent_shares(z)
+        message = self.messages.messages()
+        state = self.gru(self.operations(writer.ops[:, 0]), self.initial(z).tanh())
+        graph_state, messages, sources = state, [message(state, 0)], [self._edge_source(state)]
         for v in range(1, self.num_nodes):
-            x = self.operations(writer.choose_type(self._type_logits(graph_state, v, by_type), v))
+            logits = self._type_logits(graph_state, None if by_type is None else by_type[:, v])
+            x = self.operations(writer.choose_type(logits, v))
             total = torch.zeros_like(state)
             fixed = writer.write_fixed_edges(v)
             if fixed is not None:
@@ -192,12 +216,20 @@ class DVAEDecoder(nn.Module):
             else:
                 state = self.gru(x, total)
                 for u in range(v - 1, -1, -1):
-                    target = self._edge_target(state[:, None], v, by_edge)[:, 0]
-                    present = writer.choose_edge(self._edge_logits(sources[u], target, u, v), u, v)
+                    hidden = sources[u] + self._edge_target(state)
+                    if by_edge is not None and self.pair_bias is not None:
+                        hidden = hidden + by_edge[:, v] + self.pair_bias[u, v]
+                    present = writer.choose_edge(self.edge_out(hidden.relu()).squeeze(1), u, v)
                     total = total + present[:, None].to(total.dtype) * messages[u]
                     state = torch.where(present[:, None], self.gru(x, total), state)
             writer.end_vertex(v)
             graph_state = graph_state + state if self.sum_states else state
-            messages.append(self.messages.message(state, v))
+            messages.append(message(state, v))
             sources.append(self._edge_source(state))
         return writer.graphs()
+
+
+def _pairs(mask: Tensor) -> Tensor:
+    """Which edges u -> v are decided, those into vertices that exist: [B, N] -> [B, N, N] bool."""
+    nodes = mask.shape[1]
+    return mask[:, None, :] & torch.ones(nodes, nodes, dtype=torch.bool, device=mask.device).triu(1)

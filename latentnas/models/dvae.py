@@ -11,12 +11,15 @@ without predecessors has the zero vector for its sum.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..spaces.graphs import NodeGraphs
 from .embedding import OneHotOperations, OperationEmbedding
+from .propagation import propagate
 
 
 class GatedSum(nn.Module):
@@ -34,14 +37,26 @@ class GatedSum(nn.Module):
         self.mapper = nn.Linear(hidden + num_nodes, hidden, bias=False)
 
     def message(self, state: Tensor, vertex: int) -> Tensor:
-        """The message of ``vertex``: [B, H] -> [B, H].
+        """The message of ``vertex``: [B, H] -> [B, H]."""
+        return self.messages()(state, vertex)
 
-        The identity is one-hot, so its half of each weight matrix acts as a bias per vertex.
+    def joined(self) -> tuple[Tensor, Tensor]:
+        """The matrix of the gate above that of the mapper [2H, H + N], and the gate's bias [H]."""
+        return torch.cat([self.gate.weight, self.mapper.weight]), self.gate.bias
+
+    def messages(self) -> Callable[[Tensor, int], Tensor]:
+        """:meth:`message` for many vertices: what does not depend on the vertex is computed now.
+
+        The identity is one-hot, so its part of each weight matrix acts as a bias per vertex.
         """
-        weight = torch.cat([self.gate.weight, self.mapper.weight])  # one matrix product for both
-        bias = weight[:, self.hidden + vertex] + F.pad(self.gate.bias, (0, self.hidden))
-        gate, mapped = F.linear(state, weight[:, : self.hidden], bias).chunk(2, 1)
-        return gate.sigmoid() * mapped
+        weight, bias = self.joined()
+        states, biases = weight[:, : self.hidden], weight[:, self.hidden :].t() + F.pad(bias, (0, self.hidden))
+
+        def message(state: Tensor, vertex: int) -> Tensor:
+            gate, mapped = F.linear(state, states, biases[vertex]).chunk(2, 1)
+            return gate.sigmoid() * mapped
+
+        return message
 
 
 class DVAEEncoder(nn.Module):
@@ -94,44 +109,27 @@ class DVAEEncoder(nn.Module):
 
     def graph_state(self, graphs: NodeGraphs) -> Tensor:
         """The state of the whole graph: [B, H] with the readout "ends", [B, N H] or [B, 2 N H] with "all"."""
-        x = self.operations(graphs.ops)  # [B, N, d_op]
-        adj = graphs.adj
         order = range(graphs.num_nodes)
-        forward = _propagate(self.gru_forward, self.sum_forward, x, adj, order)  # [B, N, H]
+        forward = self._states(self.gru_forward, self.sum_forward, graphs.ops, graphs.adj, order)
         if self.gru_backward is None or self.sum_backward is None:
             return self.readout(graphs, forward, None)
-        backward = _propagate(self.gru_backward, self.sum_backward, x, adj.transpose(1, 2), order[::-1])
+        reverse = graphs.adj.transpose(1, 2)
+        backward = self._states(self.gru_backward, self.sum_backward, graphs.ops, reverse, order[::-1])
         return self.readout(graphs, forward, backward)
+
+    def _states(self, gru: nn.GRUCell, send: GatedSum, ops: Tensor, adj: Tensor, order: range) -> Tensor:
+        """States of all vertices [N, B, H]; ``adj[b, u, v]``: u sends to v, and comes before it in ``order``."""
+        inputs = F.linear(self.operations.weight, gru.weight_ih, gru.bias_ih)
+        return propagate(inputs, (gru.weight_hh, gru.bias_hh), send.joined(), ops, adj, order=order)[0]
 
     def _ends(self, graphs: NodeGraphs, forward: Tensor, backward: Tensor | None) -> Tensor:
         last = graphs.mask.sum(1) - 1
-        end = forward[torch.arange(len(graphs), device=last.device), last]
+        end = forward[last, torch.arange(len(graphs), device=last.device)]
         if backward is None or self.unify is None:
             return end
-        return self.unify(torch.cat([end, backward[:, 0]], 1))
+        return self.unify(torch.cat([end, backward[0]], 1))
 
     def _all(self, graphs: NodeGraphs, forward: Tensor, backward: Tensor | None) -> Tensor:
         states = [forward] if backward is None else [forward, backward]
-        kept = torch.cat(states, 2) * graphs.mask[:, :, None]  # [B, n, H or 2H], n <= N
+        kept = torch.cat(states, 2).transpose(0, 1) * graphs.mask[:, :, None]  # [B, n, H or 2H], n <= N
         return F.pad(kept, (0, 0, 0, self.num_nodes - kept.shape[1])).flatten(1)
-
-
-def _propagate(gru: nn.GRUCell, send: GatedSum, x: Tensor, adj: Tensor, order: range) -> Tensor:
-    """States of all vertices [B, N, H], computed in ``order``; ``adj[b, u, v]``: u sends to v.
-
-    Pairs of vertices that no graph of the batch connects cost nothing.
-    """
-    batch, nodes, _ = x.shape
-    connected = adj.any(0).tolist()
-    weights = adj.to(x.dtype)
-    states: list[Tensor] = [x.new_empty(0)] * nodes
-    messages: dict[int, Tensor] = {}
-    for v in order:
-        total = x.new_zeros(batch, send.hidden)
-        for u, message in messages.items():
-            if connected[u][v]:
-                total = total + weights[:, u, v, None] * message
-        states[v] = gru(x[:, v], total)
-        if any(connected[v]):
-            messages[v] = send.message(states[v], v)
-    return torch.stack(states, 1)
