@@ -11,7 +11,7 @@ from ..spaces.grammar import Grammar
 from ..spaces.graphs import INPUT, NodeGraphs
 from .dvae import GatedSum
 from .embedding import OneHotOperations, OperationEmbedding
-from .pair_scores import pair_scores
+from .pair_scores import pair_scores, two_shares
 from .propagation import propagate
 from .writer import GraphWriter
 
@@ -110,7 +110,7 @@ class DVAEDecoder(nn.Module):
         if batch == 0:
             return z.new_zeros(0)
         inputs = F.linear(self.operations.weight, self.gru.weight_ih, self.gru.bias_ih)
-        recurrent, send = (self.gru.weight_hh, self.gru.bias_hh), self.messages.joined()
+        recurrent, send = (self.gru.weight_hh, self.gru.bias_hh), self.messages.weights()
         first, order = self.initial(z).tanh(), range(nodes)
         ops = torch.cat([torch.full_like(graphs.ops[:, :1], INPUT), graphs.ops[:, 1:]], 1)
         states, messages = propagate(inputs, recurrent, send, ops, graphs.adj, order=order, first=first)  # [N, B, H]
@@ -125,10 +125,11 @@ class DVAEDecoder(nn.Module):
         nll = F.cross_entropy(logits, ops[graph, vertex], reduction="none")
         total = z.new_zeros(batch).index_add(0, graph, -nll)
 
-        targets, target = self._targets(states, messages, ops, graphs.adj)
+        seen, target = self._seen_states(states, messages, ops, graphs.adj)
+        sources, targets = two_shares(self.edge_in.weight, self.edge_in.bias, last, seen)
         pair = _pairs(graphs.mask).nonzero()
         graph, source, vertex = pair.unbind(1)
-        shares = [(self._edge_source(last), rows[source, graph]), (targets, target[graph, source, vertex])]
+        shares = [(sources, rows[source, graph]), (targets, target[graph, source, vertex])]
         if by_edge is not None and self.pair_bias is not None:
             shares += [(by_edge.flatten(0, 1), graph * self.num_nodes + vertex)]
             shares += [(self.pair_bias.flatten(0, 1), source * self.num_nodes + vertex)]
@@ -137,8 +138,8 @@ class DVAEDecoder(nn.Module):
         bce = F.binary_cross_entropy_with_logits(scores, edges, reduction="none")
         return total.index_add(0, graph, -bce)
 
-    def _targets(self, states: Tensor, messages: Tensor, ops: Tensor, adj: Tensor) -> tuple[Tensor, Tensor]:
-        """The share of the edge network's first layer that the state of v has, in the states that decisions see.
+    def _seen_states(self, states: Tensor, messages: Tensor, ops: Tensor, adj: Tensor) -> tuple[Tensor, Tensor]:
+        """The states of v that the decisions on its edges see.
 
         Before a candidate u is decided, the state of v depends on the true edges from the candidates above u alone:
         without one it is that of its type, after the last one it is final, else it is that after the edge before.
@@ -149,7 +150,7 @@ class DVAEDecoder(nn.Module):
             adj: [B, N, N].
 
         Returns:
-            shares: [R, E], one row for each distinct state.
+            states: [R, H], one row for each distinct state.
             row: [B, N, N] long, where the decision on edge u -> v finds its own.
         """
         batch, nodes = ops.shape
@@ -166,14 +167,14 @@ class DVAEDecoder(nn.Module):
         x = self.operations(torch.cat([types, ops[graph, vertex]]))
         partial = self.gru(x, torch.cat([sums.new_zeros(self.num_types, self.hidden), sums]))
         end_graph, end_source, end_vertex = ends.nonzero().unbind(1)
-        shares = self._edge_target(torch.cat([partial, states[end_vertex, end_graph]]))
+        seen = torch.cat([partial, states[end_vertex, end_graph]])
 
         row = torch.zeros_like(adj, dtype=torch.long)  # of the state after an edge
         row[graph, source, vertex] = self.num_types + torch.arange(len(graph), device=ops.device)
         row[end_graph, end_source, end_vertex] = len(partial) + torch.arange(len(end_graph), device=ops.device)
         above = torch.where(adj, place[:, None], nodes).flip(1).cummin(1).values.flip(1)  # the lowest sender from u on
         above = torch.cat([above[:, 1:], torch.full_like(above[:, :1], nodes)], 1)  # above u
-        return shares, torch.where(above < nodes, row.gather(1, above.clamp_max(nodes - 1)), ops[:, None, :])
+        return seen, torch.where(above < nodes, row.gather(1, above.clamp_max(nodes - 1)), ops[:, None, :])
 
     # --- generation -----------------------------------------------------------------------------
 

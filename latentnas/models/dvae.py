@@ -40,17 +40,18 @@ class GatedSum(nn.Module):
         """The message of ``vertex``: [B, H] -> [B, H]."""
         return self.messages()(state, vertex)
 
-    def joined(self) -> tuple[Tensor, Tensor]:
-        """The matrix of the gate above that of the mapper [2H, H + N], and the gate's bias [H]."""
-        return torch.cat([self.gate.weight, self.mapper.weight]), self.gate.bias
+    def weights(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The gate's matrix [H, H + N] and bias [H], and the mapper's matrix [H, H + N]."""
+        return self.gate.weight, self.gate.bias, self.mapper.weight
 
     def messages(self) -> Callable[[Tensor, int], Tensor]:
         """:meth:`message` for many vertices: what does not depend on the vertex is computed now.
 
         The identity is one-hot, so its part of each weight matrix acts as a bias per vertex.
         """
-        weight, bias = self.joined()
-        states, biases = weight[:, : self.hidden], weight[:, self.hidden :].t() + F.pad(bias, (0, self.hidden))
+        weight = torch.cat([self.gate.weight, self.mapper.weight])  # one matrix product for both
+        biases = weight[:, self.hidden :].t() + F.pad(self.gate.bias, (0, self.hidden))  # [N, 2H]
+        states = weight[:, : self.hidden]
 
         def message(state: Tensor, vertex: int) -> Tensor:
             gate, mapped = F.linear(state, states, biases[vertex]).chunk(2, 1)
@@ -120,7 +121,7 @@ class DVAEEncoder(nn.Module):
     def _states(self, gru: nn.GRUCell, send: GatedSum, ops: Tensor, adj: Tensor, order: range) -> Tensor:
         """States of all vertices [N, B, H]; ``adj[b, u, v]``: u sends to v, and comes before it in ``order``."""
         inputs = F.linear(self.operations.weight, gru.weight_ih, gru.bias_ih)
-        return propagate(inputs, (gru.weight_hh, gru.bias_hh), send.joined(), ops, adj, order=order)[0]
+        return propagate(inputs, (gru.weight_hh, gru.bias_hh), send.weights(), ops, adj, order=order)[0]
 
     def _ends(self, graphs: NodeGraphs, forward: Tensor, backward: Tensor | None) -> Tensor:
         last = graphs.mask.sum(1) - 1

@@ -36,6 +36,44 @@ def pair_scores(weight: Tensor, shares: list[tuple[Tensor, Tensor]]) -> Tensor:
     return scores
 
 
+def two_shares(weight: Tensor, bias: Tensor, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    """A linear map of [left, right], taken apart: ``left @ W_left.T`` [L, E] and ``right @ W_right.T + b`` [R, E].
+
+    The gradient of W is written half by half, never padded with zeros.
+
+    Args:
+        weight: [E, 2H], W_left beside W_right.
+        bias: [E].
+        left, right: [L, H] and [R, H].
+    """
+    shares: tuple[Tensor, Tensor] = _TwoShares.apply(weight, bias, left, right)
+    return shares
+
+
+class _TwoShares(torch.autograd.Function):
+    """:func:`two_shares` with a gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, bias: Tensor, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(weight, left, right)
+        size = left.shape[1]
+        return left @ weight[:, :size].t(), torch.addmm(bias, right, weight[:, size:].t())
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_left: Tensor, d_right: Tensor) -> tuple[Tensor | None, ...]:
+        weight, left, right = ctx.saved_tensors
+        size = left.shape[1]
+        d_weight = d_bias = None
+        if ctx.needs_input_grad[0]:
+            d_weight = torch.empty_like(weight)
+            torch.mm(d_left.t(), left, out=d_weight[:, :size])
+            torch.mm(d_right.t(), right, out=d_weight[:, size:])
+        if ctx.needs_input_grad[1]:
+            d_bias = d_right.sum(0)
+        return d_weight, d_bias, d_left @ weight[:, :size], d_right @ weight[:, size:]
+
+
 def _blocks(weight: Tensor, rows: Tensor) -> list[slice]:
     step = max(1, (GPU_BLOCK if weight.is_cuda else BLOCK) // len(weight))
     return [slice(start, start + step) for start in range(0, len(rows), step)]
