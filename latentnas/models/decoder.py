@@ -224,6 +224,8 @@ class DVAEDecoder(nn.Module):
                     total = total + present[:, None].to(total.dtype) * messages[u]
                     state = torch.where(present[:, None], self.gru(x, total), state)
             writer.end_vertex(v)
+            if v == self.num_nodes - 1:
+                break  # nothing reads its state
             graph_state = graph_state + state if self.sum_states else state
             messages.append(message(state, v))
             sources.append(self._edge_source(state))
