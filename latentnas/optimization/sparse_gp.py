@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 JITTER = 1e-5
 """Share of the kernel's variance that is added to the diagonal of the inducing points' covariance."""
 
-STAGES: tuple[tuple[int | None, int], ...] = ((4_000, 60), (None, 10))
+STAGES: tuple[tuple[int | None, int], ...] = ((4_000, 40), (None, 20))
 """Rows of a random subset (None: all) and L-BFGS iterations on them, one stage after the other."""
 
 _MIN_NOISE = 1e-4
