@@ -35,23 +35,18 @@ from statistics import mean, stdev
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from reproduce_figures import Data, draw_all, load, mapped_rows, raw_features
+from safetensors.torch import save_file
 from torch import Tensor
 
 import latentnas as ln
-from latentnas.benchmarks.enas_text import dvae_rows, dvae_split, read
-from latentnas.benchmarks.table import TabularBenchmark
 from latentnas.errors import LatentNASError
+from latentnas.latent import FitConfig
 from latentnas.latent.published_metrics import prior_quality, stochastic_reconstruction, valid_chains
-from latentnas.latent.smoothness import along_paths, among_nearest, by_distance, one_hot, one_hot_smoothness
 from latentnas.models import VAEConfig
-from latentnas.optimization.features import one_hot_features
 from latentnas.optimization.sparse_gp import fit_sparse_gp, predictive_performance
-from latentnas.progress import Progress, format_seconds
+from latentnas.progress import Progress
 from latentnas.provenance import provenance
-from latentnas.report.paper_figures import Map, SmoothnessCurves, draw_maps, draw_smoothness, draw_structure, tsne
-from latentnas.report.paper_figures import pearson as correlation
-from latentnas.spaces.graph_measures import average_path_length, clustering_coefficient, transitivity
 
 # --- what is trained ------------------------------------------------------------------------------
 
@@ -112,34 +107,8 @@ PUBLISHED: dict[str, tuple[float, float, float, float, float]] = {
     "gcn-emb": (98.87, 99.95, 32.63, 0.441, 0.892),
 }
 AIM = (99.99, 99.9, 60.0, 0.20, 0.98)
-PUBLISHED_STRUCTURE = {"clustering coefficient": -0.39, "average path length": 0.32}
 
 DECODINGS, LATENTS, DECODINGS_OF_LATENT = 100, 1_000, 10
-MAPPED = 3_000
-NEIGHBOURS = (1, 3, 10, 30, 100)
-SMOOTHNESS_SEEDS = 5
-
-
-@dataclass(frozen=True, eq=False)
-class Data:
-    """The protocol's rows: codes [n, D], accuracies [n], and the indices of the train and test part."""
-
-    codes: Tensor
-    accuracies: Tensor
-    train: Tensor
-    test: Tensor
-    table: TabularBenchmark
-
-
-def load(path: Path) -> Data:
-    table = TabularBenchmark.from_imported(read(path))
-    return Data(*dvae_rows(table), *dvae_split(table), table)
-
-
-def raw_features(codes: Tensor) -> Tensor:
-    """Operations one-hot and skip bits as they are: [B, D] -> [B, 51] for six layers."""
-    space = ln.get_space("enas_macro6")
-    return torch.cat([one_hot_features(space, codes)[:, : 6 * space.layers], codes[:, space.layers :].double()], 1)  # type: ignore[attr-defined]
 
 
 # --- a model --------------------------------------------------------------------------------------
@@ -166,14 +135,9 @@ class Result:
         return self.values[name]
 
 
-def mapped_rows(data: Data) -> Tensor:
-    """The cells of the maps, as rows."""
-    return torch.randperm(len(data.codes), generator=torch.Generator().manual_seed(0))[:MAPPED]
-
-
 def train(folder: Path, recipe: Recipe, data: Data, seed: int, device: str | None) -> dict[str, float | None]:
     """Train a model, keep it in ``folder``; returns what it took."""
-    epochs = recipe.fit.get("epochs", ln_default("epochs"))
+    epochs = recipe.fit.get("epochs", FitConfig().epochs)
     cells = data.codes[mapped_rows(data)]
     snapshots = folder / "during"
     snapshots.mkdir(parents=True, exist_ok=True)
@@ -199,13 +163,6 @@ def train(folder: Path, recipe: Recipe, data: Data, seed: int, device: str | Non
         "seconds": known["seconds"],
         "cpu_seconds": None if resumed else round(cpu, 1),  # what an interrupted run took is not known
     }
-
-
-def ln_default(name: str) -> Any:
-    """The package's default of a FitConfig field."""
-    from latentnas.latent import FitConfig
-
-    return getattr(FitConfig(), name)
 
 
 def measure(result: Result, latent: ln.LatentSpace, data: Data, seeds: int) -> None:
@@ -245,7 +202,10 @@ def predict(result: Result, points: Callable[[Tensor], Tensor], data: Data, seed
 
 
 def spread(values: list[float], digits: int) -> str:
-    return f"{mean(values):.{digits}f}" + (f" +-{stdev(values):.{digits}f}" if len(values) > 1 else "")
+    """Mean, and standard deviation where there are several that differ."""
+    if not values:
+        return "-"
+    return f"{mean(values):,.{digits}f}" + (f" +-{stdev(values):.{digits}f}" if len(set(values)) > 1 else "")
 
 
 def figures(runs: list[dict[str, Any]], seeds: int) -> dict[str, list[float]]:
@@ -264,166 +224,57 @@ def figures(runs: list[dict[str, Any]], seeds: int) -> dict[str, list[float]]:
 
 
 COLUMNS = (
-    ("recon_free", "reconstr. %", 2, 0, +1), ("validity_free", "valid %", 2, 1, +1),
-    ("uniqueness_free", "unique %", 2, 2, +1), ("rmse", "SGP RMSE", 3, 3, -1), ("r", "Pearson r", 3, 4, +1),
-    ("novelty_free", "novel %", 2, None, 0), ("recon_constrained", "constr.: reconstr. %", 2, None, 0),
-    ("validity_constrained", "valid %", 2, None, 0), ("uniqueness_constrained", "unique %", 2, None, 0),
-    ("novelty_constrained", "novel %", 2, None, 0),
-)  # fmt: skip
-"""Figure, heading, digits, place among the published figures, and which direction is better."""
+    ("recon_free", "reconstruct. %", 2, 0, +1),
+    ("validity_free", "valid %", 2, 1, +1),
+    ("uniqueness_free", "unique %", 2, 2, +1),
+    ("rmse", "SGP RMSE", 3, 3, -1),
+    ("r", "Pearson r", 3, 4, +1),
+)
+"""The published figures: name, heading, digits, place among them, and which direction is better."""
+
+FURTHER = (
+    ("novelty_free", "novel %", 2),
+    ("cells_free", "cells %", 2),
+    ("recon_constrained", "reconstruct. %", 2),
+    ("validity_constrained", "valid %", 2),
+    ("uniqueness_constrained", "unique %", 2),
+    ("novelty_constrained", "novel %", 2),
+    ("parameters", "parameters", 0),
+    ("epochs", "epochs", 0),
+    ("seconds", "wall s", 0),
+    ("cpu_seconds", "CPU s", 0),
+)
+WIDTH = 15
 
 
 def table(rows: dict[str, dict[str, list[float]]], seeds: int) -> str:
-    lines = []
-    heads = [f"{head:>{width(head)}}" for _, head, *_ in COLUMNS]
-    lines.append(f"{'':14s} " + " ".join(heads) + f" {'parameters':>10s} {'epochs':>6s} {'wall':>8s} {'CPU':>8s}")
+    """Both tables: the published figures, and what else is measured."""
+    lines = ["free decoding, as published".ljust(14)]
+    lines.append(" " * 14 + "".join(f"{head:>{WIDTH}} " for _, head, *_ in COLUMNS))
     for name, found in rows.items():
         target = AIM if name == "ours" else PUBLISHED.get(name)
         cells = []
-        for key, head, digits, place, better in COLUMNS:
-            values = found[key]
-            text = spread(values, digits) if values else "-"
-            if values and target is not None and place is not None:
-                miss = round(better * mean(values), digits) < round(better * target[place], digits)
-                text += "*" if miss else " "
-            cells.append(f"{text:>{width(head)}}")
-        plain = [f"{found[key][0]:,.0f}" if found[key] else "-" for key in ("parameters", "epochs")]
-        times = [format_seconds(mean(found[key])) if found[key] else "-" for key in ("seconds", "cpu_seconds")]
-        lines.append(
-            f"{name:14s} " + " ".join(cells) + f" {plain[0]:>10s} {plain[1]:>6s} {times[0]:>8s} {times[1]:>8s}"
-        )
+        for key, _, digits, place, better in COLUMNS:
+            text = spread(found[key], digits)
+            missed = target is not None and bool(found[key]) and (
+                round(better * mean(found[key]), digits) < round(better * target[place], digits)
+            )  # fmt: skip
+            cells.append(f"{text:>{WIDTH}}" + ("*" if missed else " "))
+        lines.append(f"{name:14s}" + "".join(cells))
         if target is not None:
-            texts = ["" if place is None else f"{target[place]:.{digits}f} " for _, _, digits, place, _ in COLUMNS]
-            label = "  aim" if name == "ours" else "  published"
-            cells = [f"{text:>{width(head)}}" for text, (_, head, *_) in zip(texts, COLUMNS, strict=True)]
-            lines.append(f"{label:14s} " + " ".join(cells))
+            cells = [f"{target[place]:{WIDTH}.{digits}f} " for _, _, digits, place, _ in COLUMNS]
+            lines.append(f"{'  aim' if name == 'ours' else '  published':14s}" + "".join(cells))
+    lines.append("")
+    lines.append(" " * 14 + f"{'free':>{2 * WIDTH}}  {'constrained decoding':>{4 * WIDTH}}  {'training':>{4 * WIDTH}}")
+    lines.append(" " * 14 + "".join(f"{head:>{WIDTH}} " for _, head, _ in FURTHER))
+    for name, found in rows.items():
+        lines.append(f"{name:14s}" + "".join(f"{spread(found[key], digits):>{WIDTH}} " for key, _, digits in FURTHER))
     lines.append("")
     lines.append(
-        f"reconstruction: {DECODINGS} stochastic decodings of each test cell; prior: {LATENTS:,} latents x "
-        f"{DECODINGS_OF_LATENT}; SGP over {seeds} seeds; * misses the published figure (ours: the aim)"
+        f"{DECODINGS} stochastic decodings of each test cell; {LATENTS:,} prior latents x {DECODINGS_OF_LATENT}; SGP "
+        f"over {seeds} seeds; cells: valid with all layers; * misses the published figure (ours: the aim)"
     )
     return "\n".join(line.rstrip() for line in lines)
-
-
-def width(head: str) -> int:
-    return max(15, len(head) + 1)
-
-
-# --- figures --------------------------------------------------------------------------------------
-
-
-def structure(data: Data, out: Path) -> dict[str, float]:
-    """Section 4.4: clustering and path length of all cells against accuracy; Pearson r."""
-    graphs = data.table.space.node_graphs(data.codes)
-    measures = {
-        "clustering coefficient (global: transitivity)": transitivity(graphs),
-        "clustering coefficient (average of vertices)": clustering_coefficient(graphs),
-        "average path length (along the edges)": average_path_length(graphs, directed=True),
-        "average path length (edges both ways)": average_path_length(graphs, directed=False),
-    }
-    shown = {label: measure for k, (label, measure) in enumerate(measures.items()) if k in (0, 2)}
-    draw_structure(shown, data.accuracies, "weight-sharing accuracy").savefig(out / "structure.png", dpi=120)
-    return {label: correlation(measure, data.accuracies) for label, measure in measures.items()}
-
-
-def structure_text(found: dict[str, float]) -> str:
-    lines = ["section 4.4, Pearson r with accuracy"]
-    for label, r in found.items():
-        known = next(value for name, value in PUBLISHED_STRUCTURE.items() if label.startswith(name))
-        lines.append(f"  {label:46s} {r:+.3f}   published {known:+.2f}")
-    return "\n".join(lines)
-
-
-def maps(folders: dict[str, Path], data: Data, out: Path) -> None:
-    """Section 4.5: t-SNE of the latents during training."""
-    rows = mapped_rows(data)
-    found: dict[str, list[Map]] = {}
-    with Progress(
-        sum(1 + len(list((f / "during").glob("epoch_*"))) for f in folders.values()), "t-SNE", unit="map"
-    ) as bar:
-        for name, folder in folders.items():
-            found[name] = []
-            latent = ln.LatentSpace.load(folder, device="cpu")
-            during = {
-                int(p.stem[6:]): torch.load(p, weights_only=True) for p in sorted((folder / "during").glob("epoch_*"))
-            }
-            during[latent.info["metrics"]["best_epoch"]] = latent.encode(data.codes[rows])
-            for epoch, points in sorted(during.items()):
-                found[name].append(Map(f"epoch {epoch}", tsne(points, seed=0)))
-                bar.update()
-    draw_maps(found, data.accuracies[rows], "weight-sharing accuracy").savefig(out / "maps.png", dpi=120)
-
-
-def smoothness_figure(folders: dict[str, Path], data: Data, out: Path) -> dict[str, Any]:
-    """How accuracy varies among near cells and along lines, for the latent spaces and one-hot codes.
-
-    Among cells only measured accuracies count. The cells on a line between two are hardly ever measured (19,020 of 1.5
-    billion are), so along lines the accuracy is the prediction of the sparse process on the raw features, which
-    knows nothing of any latent space and is right to about r = 0.99 on the test cells.
-    """
-    space, codes, accuracies = data.table.space, data.table.codes, data.table.values(data.table.default_metric)
-    process = fit_sparse_gp(raw_features(data.codes), data.accuracies, seed=0)
-
-    def predicted(cells: Tensor) -> Tensor:
-        return process.predict(raw_features(cells))[0]
-
-    latents = {name: ln.LatentSpace.load(folder, device="cpu") for name, folder in folders.items()}
-    points = {name: latent.encode(codes) for name, latent in latents.items()} | {"one-hot": one_hot(space, codes)}
-    curves, paths, found = {}, {}, {}
-    random = []
-    with Progress(len(points), "smoothness", unit="representation") as bar:
-        for name, x in points.items():
-            seeds = range(SMOOTHNESS_SEEDS)
-            near = {k: [among_nearest(x, accuracies, k=k, seed=s) for s in seeds] for k in NEIGHBOURS}
-            pairs = by_distance(x, accuracies, pairs=100_000, seed=0)
-            random += [one.random for one in near[NEIGHBOURS[0]]]
-            if name in latents:
-                way = lines(latents[name], codes, predicted)
-                on_way = along_paths(way)
-            else:
-                on_way = one_hot_smoothness(space, predicted, codes, seed=0).paths["edits"]
-                way = None
-            differences = {k: mean(one.difference for one in near[k]) for k in NEIGHBOURS}
-            shares = [(x_end + 1) / len(pairs.differences) for x_end in range(len(pairs.differences))]
-            curves[name] = SmoothnessCurves(pairs.differences, shares, differences)
-            if way is not None:
-                paths[name] = way
-            found[name] = {
-                "difference_to_nearest": differences,
-                "error_of_10_nearest": mean(one.error for one in near[10]),
-                "distance_spearman": pairs.spearman,
-                "along_lines": asdict(on_way),
-            }
-            bar.update()
-    figure = draw_smoothness(curves, paths, mean(random), "accuracy", "accuracy, predicted from the raw cell")
-    figure.savefig(out / "smoothness.png", dpi=120)
-    return {"random_pairs": mean(random), "representations": found}
-
-
-def lines(latent: ln.LatentSpace, codes: Tensor, values: Callable[[Tensor], Tensor], count: int = 200) -> Tensor:
-    """Values of the cells on straight lines between the latents of random cells: [count, 65]."""
-    generator = torch.Generator().manual_seed(0)
-    rows = torch.randperm(len(codes), generator=generator)[: 2 * count]
-    path = latent.interpolate(codes[rows[:count]], codes[rows[count:]], 65)
-    return values(latent.decode(path.flatten(0, 1))).reshape(count, -1)
-
-
-def smoothness_text(found: dict[str, Any]) -> str:
-    lines = [
-        f"smoothness of accuracy (random pairs: mean |difference| {found['random_pairs']:.5f})",
-        f"  {'':14s} {'|difference| to the 1, 10, 100 nearest':>40s} {'error of 10 nearest':>20s} "
-        f"{'Spearman r':>11s} {'along lines: variation':>23s} {'largest step':>13s} {'cells':>6s}",
-    ]
-    for name, one in found["representations"].items():
-        by_k = {int(k): value for k, value in one["difference_to_nearest"].items()}
-        near = " ".join(f"{by_k[k]:.5f}" for k in (1, 10, 100))
-        way = one["along_lines"]
-        lines.append(
-            f"  {name:14s} {near:>40s} {one['error_of_10_nearest']:20.5f} {one['distance_spearman']:11.3f} "
-            f"{way['variation']:23.4f} {way['largest_step']:13.5f} {way['cells']:6.1f}"
-        )
-    lines.append("  lines: 200 between random cells, accuracies predicted from the raw cell (one-hot: single edits)")
-    return "\n".join(lines)
 
 
 # --- the run --------------------------------------------------------------------------------------
@@ -475,13 +326,9 @@ def main() -> None:
             write(args.out, results, [text])
             print(text, flush=True)
     if args.figures:
-        results["structure"] = structure(data, args.out)
-        results["smoothness"] = smoothness_figure(folders, data, args.out)
-        texts = [text, structure_text(results["structure"]), smoothness_text(results["smoothness"])]
-        write(args.out, results, texts)
-        print("\n\n".join(texts[1:]), flush=True)
-        if folders:
-            maps(folders, data, args.out)
+        found, sections = draw_all(folders, data, args.out)
+        write(args.out, {**results, **found}, [text, sections])
+        print(sections, flush=True)
 
 
 if __name__ == "__main__":

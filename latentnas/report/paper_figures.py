@@ -48,17 +48,24 @@ def draw_structure(measures: Mapping[str, Tensor], values: Tensor, value_label: 
     figure = new_figure(4.6 * len(measures) + 0.6, 4.4)
     axes = figure.subplots(1, len(measures), squeeze=False, sharey=True)[0]
     order = values.argsort()
-    for ax, (label, measure) in zip(axes, measures.items(), strict=True):
-        plain_axes(ax, label, value_label if ax is axes[0] else "")
+    for ax, (name, measure) in zip(axes, measures.items(), strict=True):
+        plain_axes(ax, name, value_label if ax is axes[0] else "")
         x, y = measure.double().numpy(), values.double().numpy()
-        shown = ax.hexbin(x, y, gridsize=34, mincnt=1, cmap="Blues", bins="log", linewidths=0.1)
+        shown = ax.hexbin(x, y, gridsize=34, mincnt=1, cmap="Blues", bins="log", vmin=0.3, linewidths=0.1)
         groups = order.tensor_split(GROUPS)
         means = [(float(measure[group].mean()), float(values[group].mean())) for group in groups if len(group)]
-        ax.plot(*zip(*means, strict=True), color=FAILED, marker="o", linewidth=1.6, markersize=5, label="group means")
+        ax.plot(
+            *zip(*means, strict=True),
+            color=FAILED,
+            marker="o",
+            linewidth=1.6,
+            markersize=5,
+            label=f"means of {GROUPS} groups by value",
+        )
         ax.set_title(f"Pearson r {pearson(measure, values):+.3f}", color=INK, fontsize=11)
     axes[0].legend(loc="lower left", frameon=False, fontsize=9, labelcolor=INK)
-    figure.subplots_adjust(left=0.075, right=0.92, bottom=0.13, top=0.91, wspace=0.08)
-    bar = figure.colorbar(shown, cax=figure.add_axes((0.935, 0.13, 0.012, 0.78)))
+    figure.subplots_adjust(left=0.075, right=0.9, bottom=0.13, top=0.91, wspace=0.08)
+    bar = figure.colorbar(shown, cax=figure.add_axes((0.915, 0.13, 0.012, 0.78)))
     bar.set_label("cells in a hexagon", color=INK, fontsize=10)
     return figure
 
@@ -67,9 +74,14 @@ def draw_structure(measures: Mapping[str, Tensor], values: Tensor, value_label: 
 
 
 def tsne(points: Tensor, *, seed: int = 0) -> Tensor:
-    """A map of points [n, d] in two dimensions by t-SNE, from their main directions: [n, 2] float."""
+    """A map of points [n, d] in two dimensions by t-SNE, from their main directions: [n, 2] float.
+
+    Points that all coincide have no main directions; they stay one point.
+    """
     from sklearn.manifold import TSNE
 
+    if bool((points == points[:1]).all()):
+        return torch.zeros(len(points), 2)
     perplexity = min(30.0, max(1.0, (len(points) - 1) / 3))
     model = TSNE(n_components=2, init="pca", perplexity=perplexity, random_state=seed)
     return torch.from_numpy(model.fit_transform(points.detach().cpu().double().numpy())).float()
