@@ -102,9 +102,8 @@ def maps(folders: dict[str, Path], data: Data, out: Path) -> None:
     """Section 4.5: t-SNE of the latents during training."""
     rows = mapped_rows(data)
     found: dict[str, list[Map]] = {}
-    with Progress(
-        sum(1 + len(list((f / "during").glob("epoch_*"))) for f in folders.values()), "t-SNE", unit="map"
-    ) as bar:
+    count = sum(1 + len(list((folder / "during").glob("epoch_*"))) for folder in folders.values())
+    with Progress(count, "t-SNE", unit="map") as bar:
         for name, folder in folders.items():
             found[name] = []
             latent = ln.LatentSpace.load(folder, device="cpu")
@@ -127,12 +126,15 @@ def smoothness_figure(folders: dict[str, Path], data: Data, out: Path) -> dict[s
     process = fit_sparse_gp(raw_features(data.codes), data.accuracies, seed=0)
 
     def predicted(cells: Tensor) -> Tensor:
-        return process.predict(raw_features(cells))[0]
+        distinct, number = cells.unique(dim=0, return_inverse=True)  # equal cells get equal values, to the last bit
+        return process.predict(raw_features(distinct))[0][number]
 
     latents = {name: ln.LatentSpace.load(folder, device="cpu") for name, folder in folders.items()}
     points = {name: latent.encode(codes) for name, latent in latents.items()} | {"one-hot": one_hot(space, codes)}
-    curves, paths, found = {}, {}, {}
-    random = []
+    curves: dict[str, SmoothnessCurves] = {}
+    paths: dict[str, Tensor] = {}
+    found: dict[str, Any] = {}
+    random: list[float] = []
     with Progress(len(points), "smoothness", unit="representation") as bar:
         for name, x in points.items():
             nearest = [among_nearest(x, accuracies, k=10, seed=seed) for seed in range(SMOOTHNESS_SEEDS)]
@@ -142,16 +144,14 @@ def smoothness_figure(folders: dict[str, Path], data: Data, out: Path) -> dict[s
             differences = {k: mean(float(one[k - 1]) for one in by_k) for k in NEIGHBOURS}
             pairs = by_distance(x, accuracies, pairs=100_000, seed=0)
             random += [one.random for one in nearest]
+            typical = float((2 * x.double().var(0).sum()).sqrt())  # root mean square of the distances of pairs
+            distances = [distance / typical for distance in pairs.distances]
+            curves[name] = SmoothnessCurves(distances, pairs.differences, differences)
             if name in latents:
-                way = lines(latents[name], codes, predicted)
-                on_way = along_paths(way)
+                paths[name] = lines(latents[name], codes, predicted)
+                on_way = along_paths(paths[name])
             else:
                 on_way = one_hot_smoothness(space, predicted, codes, seed=0).paths["edits"]
-                way = None
-            shares = [(x_end + 1) / len(pairs.differences) for x_end in range(len(pairs.differences))]
-            curves[name] = SmoothnessCurves(pairs.differences, shares, differences)
-            if way is not None:
-                paths[name] = way
             found[name] = {
                 "difference_to_nearest": differences,
                 "error_of_10_nearest": mean(one.error for one in nearest),

@@ -146,13 +146,13 @@ class SmoothnessCurves:
     """How values vary over one representation of cells.
 
     Attributes:
-        by_distance: mean |difference| of random pairs, by tenths of the pairs from the nearest to the farthest, ...
-        shares: ... and the share of the pairs up to the end of each, in (0, 1].
+        distances: upper ends of bins of random pairs by distance, as a share of the typical distance of a pair.
+        by_distance: mean |difference| of the pairs in each.
         by_neighbours: mean |difference| to the k nearest cells, by k.
     """
 
+    distances: Sequence[float]
     by_distance: Sequence[float]
-    shares: Sequence[float]
     by_neighbours: Mapping[int, float]
 
 
@@ -167,7 +167,7 @@ def draw_smoothness(
 
     Args:
         curves: by the name of the representation.
-        paths: values along paths [P, S], by the name of the representation, as a share of the way; the first few drawn.
+        paths: values along paths [P, S], by the name of the representation, equally spaced; the first few are drawn.
         random: mean |difference| of random pairs.
         value_label: what is measured of cells.
         path_label: what the values along paths are.
@@ -175,13 +175,12 @@ def draw_smoothness(
     figure = new_figure(13.2, 4.3)
     near, far, along = figure.subplots(1, 3)
     plain_axes(near, "number k of nearest cells", f"mean |difference| of {value_label}")
-    plain_axes(far, "pairs of cells, nearest to farthest (%)", "")
+    plain_axes(far, "distance of two cells (1: typical)", "")
     plain_axes(along, "share of the way", path_label)
     for (name, one), color in zip(curves.items(), _colors(len(curves)), strict=True):
         ks = sorted(one.by_neighbours)
         near.plot(ks, [one.by_neighbours[k] for k in ks], color=color, marker="o", markersize=4, label=name)
-        shares = [100 * share for share in one.shares]
-        far.plot(shares, one.by_distance, color=color, marker="o", markersize=4)
+        far.plot(one.distances, one.by_distance, color=color, marker="o", markersize=4)
     near.set_xscale("log")
     for ax in (near, far):
         ax.axhline(random, color=RANDOM, linestyle="--", linewidth=1.2)

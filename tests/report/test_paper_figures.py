@@ -77,15 +77,15 @@ def test_tsne_keeps_clusters_and_repeats() -> None:
 
 def test_smoothness_draws_every_representation() -> None:
     curves = {
-        "ours": SmoothnessCurves([0.1, 0.2], [0.5, 1.0], {10: 0.2, 1: 0.1}),
-        "one-hot": SmoothnessCurves([0.3, 0.4], [0.5, 1.0], {1: 0.3, 10: 0.4}),
+        "ours": SmoothnessCurves([0.5, 1.0], [0.1, 0.2], {10: 0.2, 1: 0.1}),
+        "one-hot": SmoothnessCurves([0.5, 1.0], [0.3, 0.4], {1: 0.3, 10: 0.4}),
     }
     way = torch.tensor([[0.0, 1, 2], [2, 1, 0]])
     figure = draw_smoothness(curves, {"ours": way}, 0.5, "accuracy", "predicted")
     near, far, along = figure.axes
     assert [line.get_label() for line in near.lines[:2]] == ["ours", "one-hot"]
     assert [list(values) for values in near.lines[0].get_data()] == [[1, 10], [0.1, 0.2]]
-    assert [list(values) for values in far.lines[1].get_data()] == [[50, 100], [0.3, 0.4]]
+    assert [list(values) for values in far.lines[1].get_data()] == [[0.5, 1.0], [0.3, 0.4]]
     assert list(near.lines[2].get_ydata()) == [0.5, 0.5]
     assert len(along.lines) == 2
     assert list(along.lines[1].get_ydata()) == [2, 1, 0]
