@@ -6,7 +6,7 @@ draws them again from the models that reproduce_latent_spaces.py left in `--out`
 
     structure.png   section 4.4 of the operation-embedding paper: clustering coefficient and average path length of all
                     19,020 cells' graphs against accuracy
-    maps.png        section 4.5: t-SNE of the latents of 3,000 cells after one epoch, a quarter, and the best epoch
+    maps.png        section 4.5: t-SNE of the latents of 2,000 cells after one epoch, a quarter, and the best epoch
     smoothness.png  accuracy among the nearest cells, by distance, and along lines: latent spaces against one-hot codes
 """
 
@@ -44,7 +44,7 @@ from latentnas.report.paper_figures import pearson as correlation
 from latentnas.spaces.graph_measures import average_path_length, clustering_coefficient, transitivity
 
 PUBLISHED_STRUCTURE = {"clustering coefficient": -0.39, "average path length": 0.32}
-MAPPED = 3_000
+MAPPED = 2_000
 NEIGHBOURS = (1, 3, 10, 30, 100)
 SMOOTHNESS_SEEDS = 3
 

@@ -130,7 +130,7 @@ def draw_maps(rows: Mapping[str, Sequence[Map]], values: Tensor, value_label: st
             for side in ax.spines.values():
                 side.set_color(MUTED)
         line[0].set_ylabel(name, color=INK, fontsize=11)
-    right = 1 - 0.95 / (3.2 * columns + 1.2)
+    right = 1 - 1.15 / (3.2 * columns + 1.2)
     figure.subplots_adjust(left=0.04, right=right, bottom=0.02, top=0.95, wspace=0.05, hspace=0.14)
     colors = ScalarMappable(Normalize(low, high), "viridis")
     bar = figure.colorbar(colors, cax=figure.add_axes((right + 0.015, 0.1, 0.012, 0.78)), extend="both")
@@ -187,7 +187,7 @@ def draw_smoothness(
     near.annotate("random pairs", (1, random), xytext=(2, -12), textcoords="offset points", color=MUTED, fontsize=9)
     _draw_paths(along, paths)
     near.legend(loc="lower right", frameon=False, fontsize=9, labelcolor=INK)
-    figure.subplots_adjust(left=0.065, right=0.985, bottom=0.14, top=0.94, wspace=0.26)
+    figure.subplots_adjust(left=0.065, right=0.985, bottom=0.14, top=0.94, wspace=0.32)
     return figure
 
 
