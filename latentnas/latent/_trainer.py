@@ -149,7 +149,7 @@ class Trainer(FitState):
         ]
         record = {"valid_loss": float(torch.stack(losses).sum() / len(self.validation))}
         if math.isfinite(record["valid_loss"]):  # otherwise the latents cannot be decoded
-            record["reconstruction_accuracy"] = reconstruction_accuracy(self._latent_space(), self.cells.validation)
+            record["reconstruction_accuracy"] = reconstruction_accuracy(self.latent_space(), self.cells.validation)
         return record
 
     def _check_finite(self, record: dict[str, float]) -> None:
@@ -165,14 +165,15 @@ class Trainer(FitState):
 
     # --- the outcome ----------------------------------------------------------------------------
 
-    def _latent_space(self) -> LatentSpace:
+    def latent_space(self) -> LatentSpace:
+        """The model as it is now, which goes on being trained; without statistics of its latents (zeros)."""
         blank = torch.zeros(self.vae.config.latent_dim)
         return LatentSpace(self.space, self.vae, dict.fromkeys(("center", "scale", "low", "high"), blank))
 
     def result(self) -> LatentSpace:
         """The latent space with the best epoch's weights, and how it came about."""
         self.vae.load_state_dict(self.best)
-        mean = self._latent_space().encode(self.cells.described())
+        mean = self.latent_space().encode(self.cells.described())
         statistics = {"center": mean.mean(0), "scale": mean.std(0), "low": mean.amin(0), "high": mean.amax(0)}
         info = {
             "fit": {**asdict(self.config), "seed": self.seed, "train_cells": self.cells.per_epoch},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,7 @@ class FitJob:
         seed: the fit's seed.
         progress: whether to show a progress bar.
         checkpoint: the folder of the checkpoint, or None.
+        after_epoch: called by the first process with the epochs done and the latent space so far, or None.
     """
 
     space: SearchSpace
@@ -131,6 +133,7 @@ class FitJob:
     seed: int
     progress: bool
     checkpoint: Path | None
+    after_epoch: Callable[[int, LatentSpace], None] | None = None
 
 
 def fit_latent_space(
@@ -142,13 +145,14 @@ def fit_latent_space(
     device: torch.device | str | None,
     progress: bool,
     checkpoint: str | Path | None,
+    after_epoch: Callable[[int, LatentSpace], None] | None,
     options: dict[str, Any],
 ) -> LatentSpace:
     """See :meth:`latentnas.LatentSpace.fit`."""
     space = get_space(space)
     fit_config, model_config = _split_options(space, {**model_options, **options})
     folder = None if checkpoint is None else Path(checkpoint)
-    job = FitJob(space, codes, model_config, fit_config, seed, progress, folder)
+    job = FitJob(space, codes, model_config, fit_config, seed, progress, folder, after_epoch)
     if fit_config.processes == 1:
         return train(job, resolve_device(device), Group())
     if under_torchrun():
@@ -194,6 +198,8 @@ def train(job: FitJob, device: torch.device, group: Group) -> LatentSpace:
             bar.update(
                 loss=record["loss"], valid_loss=record["valid_loss"], reconstruction=record["reconstruction_accuracy"]
             )
+            if job.after_epoch is not None and first:
+                job.after_epoch(trainer.epoch, trainer.latent_space())
             if folder is not None and first:
                 trainer.save(folder / CHECKPOINT)
         if trainer.stalled:

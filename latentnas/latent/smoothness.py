@@ -155,6 +155,38 @@ def among_nearest(
     if not 1 <= k < n or cells < 1:
         raise ConfigError(f"among_nearest: k must be in 1..{n - 1} and cells at least 1, got {k} and {cells}")
     generator = as_generator(seed)
+    rows, nearest = _nearest(points, k, cells, generator)
+    near = values[nearest]
+    own = values[rows]
+    others = (rows + torch.randint(1, n, (len(rows),), generator=generator)) % n
+    return NeighbourSmoothness(
+        difference=float((near - own[:, None]).abs().mean()),
+        random=float((own - values[others]).abs().mean()),
+        error=float((near.mean(1) - own).square().mean().sqrt()),
+        spread=float(own.std(correction=0)),
+    )
+
+
+def differences_to_nearest(
+    points: Tensor, values: Tensor, *, k: int = 100, cells: int = 1000, seed: Seed = None
+) -> Tensor:
+    """Mean |value - value of a neighbour| to the j nearest cells, for j = 1..k: [k] double.
+
+    Element k - 1 is the ``difference`` of :func:`among_nearest`; arguments and errors are the same.
+    """
+    points, values = _same_rows("differences_to_nearest", points, values, 2)
+    if not 1 <= k < len(points) or cells < 1:
+        raise ConfigError(
+            f"differences_to_nearest: k must be in 1..{len(points) - 1} and cells at least 1, got {k} and {cells}"
+        )
+    rows, nearest = _nearest(points, k, cells, as_generator(seed))
+    by_rank = (values[nearest] - values[rows][:, None]).abs().mean(0)
+    return by_rank.cumsum(0) / torch.arange(1, k + 1)
+
+
+def _nearest(points: Tensor, k: int, cells: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Random rows [c], at most ``cells``, and the ``k`` nearest other rows of each [c, k], the nearest first."""
+    n = len(points)
     rows = torch.randperm(n, generator=generator)[:cells]
     order = torch.randperm(n, generator=generator)
     nearest = []
@@ -164,15 +196,7 @@ def among_nearest(
         distance[chunk[:, None] == order[None]] = torch.inf
         # A stable sort keeps the random order of equal distances.
         nearest.append(order[distance.sort(dim=1, stable=True).indices[:, :k]])
-    near = values[torch.cat(nearest)]
-    own = values[rows]
-    others = (rows + torch.randint(1, n, (len(rows),), generator=generator)) % n
-    return NeighbourSmoothness(
-        difference=float((near - own[:, None]).abs().mean()),
-        random=float((own - values[others]).abs().mean()),
-        error=float((near.mean(1) - own).square().mean().sqrt()),
-        spread=float(own.std(correction=0)),
-    )
+    return rows, torch.cat(nearest)
 
 
 @dataclass(frozen=True)
@@ -316,6 +340,7 @@ __all__ = [
     "along_paths",
     "among_nearest",
     "by_distance",
+    "differences_to_nearest",
     "one_hot",
     "one_hot_smoothness",
     "smoothness",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -233,6 +233,7 @@ class LatentSpace:
         device: torch.device | str | None = None,
         progress: bool = True,
         checkpoint: str | Path | None = None,
+        after_epoch: Callable[[int, LatentSpace], None] | None = None,
         **options: Any,
     ) -> LatentSpace:
         """Train a VAE on the cells of a space.
@@ -248,6 +249,9 @@ class LatentSpace:
             progress: whether to show a progress bar.
             checkpoint: a folder; the state is kept there after every epoch, and a fit with the same
                 settings goes on from it.
+            after_epoch: called after every epoch with the number of epochs done and the latent space as it is then, to
+                follow the training; with several processes the first one calls it, so it must be picklable. The model
+                goes on being trained, and center, scale and bounds are not known yet (zeros).
             **options: fields of :class:`~latentnas.latent.FitConfig` (epochs, batch_size, lr...) and
                 of :class:`~latentnas.models.VAEConfig` (hidden, latent_dim, beta...). By default the
                 latent has 16 dimensions for every 14 bits of the space's size.
@@ -266,6 +270,7 @@ class LatentSpace:
             device=device,
             progress=progress,
             checkpoint=checkpoint,
+            after_epoch=after_epoch,
             options=options,
         )
 

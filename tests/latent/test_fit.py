@@ -42,6 +42,20 @@ def test_callers_random_state_is_left_alone() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_after_epoch_sees_the_training_and_changes_nothing() -> None:
+    codes = get_space("enas_macro6").sample(5, seed=0)
+    seen: dict[int, torch.Tensor] = {}
+
+    def look(epoch: int, latent: LatentSpace) -> None:
+        seen[epoch] = latent.encode(codes)
+
+    followed = fit(epochs=3, after_epoch=look)
+    assert same_weights(followed, fit(epochs=3))
+    assert list(seen) == [1, 2, 3]
+    assert not torch.equal(seen[1], seen[2])
+    assert torch.equal(seen[followed.info["metrics"]["best_epoch"]], followed.encode(codes))
+
+
 def interrupt_after(monkeypatch: pytest.MonkeyPatch, epochs: int) -> None:
     run_epoch = Trainer.run_epoch
 

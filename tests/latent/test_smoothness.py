@@ -17,6 +17,7 @@ from latentnas.latent.smoothness import (
     along_paths,
     among_nearest,
     by_distance,
+    differences_to_nearest,
     one_hot,
     one_hot_smoothness,
     smoothness,
@@ -80,6 +81,18 @@ def test_all_others_as_neighbours() -> None:
     found = among_nearest(torch.tensor([[0.0], [1.0], [2.0]]), values, k=2, seed=0)
     assert found.difference == pytest.approx((3 + 6 + 3 + 3 + 6 + 3) / 6)
     assert found.error == pytest.approx(((4.5**2 + 0 + 4.5**2) / 3) ** 0.5)
+
+
+def test_differences_by_rank() -> None:
+    points, values = torch.tensor([[0.0], [1.0], [3.0]]), torch.tensor([0.0, 4.0, 5.0])
+    found = differences_to_nearest(points, values, k=2, cells=3, seed=0)
+    # nearest: 0-1, 1-0, 2-1; second nearest: 0-2, 1-2, 2-0
+    assert found.tolist() == pytest.approx([(4 + 4 + 1) / 3, (4 + 4 + 1 + 5 + 1 + 5) / 6])
+    x = torch.rand(50, 3, generator=torch.Generator().manual_seed(0))
+    several = differences_to_nearest(x, x[:, 0], k=7, cells=20, seed=3)
+    assert float(several[-1]) == pytest.approx(among_nearest(x, x[:, 0], k=7, cells=20, seed=3).difference)
+    with pytest.raises(ConfigError, match="differences_to_nearest"):
+        differences_to_nearest(points, values, k=3)
 
 
 def test_equally_distant_neighbours_are_drawn() -> None:
