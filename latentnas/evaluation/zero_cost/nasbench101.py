@@ -84,72 +84,100 @@ def _conv_norm_relu(
     return run.relu(y, rows, torch.ones_like(rows))
 
 
+@dataclass(frozen=True, eq=False)
+class _Values:
+    """Values of one vertex in the R networks that have it.
+
+    Attributes:
+        values: [n, R, W, h, w], W the most channels that it has; narrower ones are filled up with zeros.
+        place: [G] long, where in ``values`` a network is.
+    """
+
+    values: Tensor
+    place: Tensor
+
+    def of(self, rows: Tensor, channels: int) -> Tensor:
+        """The first channels of the networks ``rows`` [R']: [n, R', channels, h, w]."""
+        chosen = self.values.index_select(1, self.place[rows])
+        return chosen if channels == chosen.shape[2] else chosen[:, :, :channels]
+
+
 def _cell(run: Pass, name: str, x: Tensor, cells: _Cells, width: int) -> Tensor:
     # [n, G, C, h, w] -> [n, G, width, h, w]
-    n, g, _, h, w = x.shape
     adj = cells.graphs.adj
-    values: dict[int, Tensor] = {}
+    known: dict[int, _Values] = {}
     for vertex in range(1, cells.graphs.num_nodes):
         there = cells.graphs.mask[:, vertex] & (cells.output != vertex)
         if not bool(there.any()):
             continue
-        groups = torch.stack([cells.kernels[:, vertex], cells.widths[:, vertex]], 1)  # [G, 2]
+        kinds = torch.stack([cells.kernels[:, vertex], cells.widths[:, vertex]], 1)  # [G, 2]
         widest = int(cells.widths[there, vertex].max())
-        value = x.new_zeros(n, g, widest, h, w)
-        for kernel, channels in groups[there].unique(dim=0).tolist():
-            chosen = there & (groups == torch.tensor([kernel, channels], device=x.device)).all(1)
-            rows = chosen.nonzero()[:, 0]
-            y = _projected(run, name, x, adj, vertex, rows, channels)
-            for source, earlier in values.items():
-                y = _add_some(y, earlier[:, :, :channels], rows, adj[rows, source, vertex])
-            layer = f"{name}.operations.{vertex}.0"
+        done, order = [], []
+        for kernel, channels in kinds[there].unique(dim=0).tolist():
+            rows = (there & (kinds[:, 0] == kernel) & (kinds[:, 1] == channels)).nonzero()[:, 0]
+            terms = [_projection(run, name, x, adj, vertex, rows, channels)]
+            for source, values in known.items():
+                place = adj[rows, source, vertex].nonzero()[:, 0]
+                terms.append((place, values.of(rows[place], channels)) if len(place) else None)
+            y = _sum_of([term for term in terms if term is not None], len(rows))
             if kernel > 0:
-                y = _conv_norm_relu(run, layer, y, channels, kernel, rows, vertex - 1)
+                y = _conv_norm_relu(run, f"{name}.operations.{vertex}.0", y, channels, kernel, rows, vertex - 1)
             else:
                 y = F.max_pool2d(y.flatten(1, 2), 3, stride=1, padding=1).view_as(y)
-            value = value.index_add(1, rows, F.pad(y, (0, 0, 0, 0, 0, widest - channels)))
-        values[vertex] = value
-    return _outputs(run, name, x, cells, values, width)
+            done.append(y if channels == widest else F.pad(y, (0, 0, 0, 0, 0, widest - channels)))
+            order.append(rows)
+        rows = torch.cat(order)
+        place = torch.zeros_like(cells.output).index_copy_(0, rows, torch.arange(len(rows), device=x.device))
+        known[vertex] = _Values(done[0] if len(done) == 1 else torch.cat(done, 1), place)
+    return _outputs(run, name, x, cells, known, width)
 
 
-def _projected(run: Pass, name: str, x: Tensor, adj: Tensor, vertex: int, rows: Tensor, channels: int) -> Tensor:
-    """The projections of the cell's input at a vertex of the networks ``rows`` [R], zeros where it is no source."""
-    n, _, _, h, w = x.shape
-    y = x.new_zeros(n, len(rows), channels, h, w)
+def _projection(
+    run: Pass, name: str, x: Tensor, adj: Tensor, vertex: int, rows: Tensor, channels: int
+) -> tuple[Tensor, Tensor] | None:
+    """Projections of the cell's input at a vertex of the networks ``rows`` [R]: which have one, and their values."""
     place = adj[rows, 0, vertex].nonzero()[:, 0]
     if len(place) == 0:
-        return y
-    fed = rows[place]
-    layer = f"{name}.projections.{vertex}.0"
-    return y.index_add(1, place, _conv_norm_relu(run, layer, x[:, fed], channels, 1, fed, vertex - 1))
+        return None
+    fed = x.index_select(1, rows[place])
+    return place, _conv_norm_relu(run, f"{name}.projections.{vertex}.0", fed, channels, 1, rows[place], vertex - 1)
 
 
-def _add_some(total: Tensor, values: Tensor, rows: Tensor, wanted: Tensor) -> Tensor:
-    """Add the values of networks ``rows`` [R] to ``total`` [n, R, C, h, w] where ``wanted`` [R]."""
-    place = wanted.nonzero()[:, 0]
-    return total.index_add(1, place, values[:, rows[place]]) if len(place) else total
+def _sum_of(terms: list[tuple[Tensor, Tensor]], networks: int) -> Tensor:
+    """The sum of values [n, R', C, h, w] that some of the networks have (their numbers [R'], ascending)."""
+    whole = [values for place, values in terms if len(place) == networks]
+    some = [(place, values) for place, values in terms if len(place) < networks]
+    if some:
+        n, _, *rest = some[0][1].shape
+        total = some[0][1].new_zeros(n, networks, *rest)
+        for place, values in some:
+            total.index_add_(1, place, values)
+        whole.append(total)
+    return sum(whole[1:], whole[0])
 
 
-def _outputs(run: Pass, name: str, x: Tensor, cells: _Cells, values: dict[int, Tensor], width: int) -> Tensor:
+def _outputs(run: Pass, name: str, x: Tensor, cells: _Cells, known: dict[int, _Values], width: int) -> Tensor:
     """The concatenation of what feeds the output, in the order of the vertices: [n, G, width, h, w]."""
     n, g, _, h, w = x.shape
     total = x.new_zeros(n, g, width, h, w)
     filled = torch.zeros_like(cells.output)  # channels of each network that are filled already
-    rows_of = torch.arange(g, device=x.device)
-    for vertex, value in values.items():
-        feeds = cells.graphs.adj[rows_of, vertex, cells.output]
-        spans = torch.stack([filled, cells.widths[:, vertex]], 1)
+    for vertex, values in known.items():
+        widths = cells.widths[:, vertex]
+        feeds = cells.graphs.adj[run.every, vertex, cells.output]
+        spans = torch.stack([filled, widths], 1)
         for start, channels in spans[feeds].unique(dim=0).tolist():
-            rows = (feeds & (filled == start) & (cells.widths[:, vertex] == channels)).nonzero()[:, 0]
-            y = F.pad(value[:, rows, :channels], (0, 0, 0, 0, start, width - start - channels))
-            total = total.index_add(1, rows, y)
-        filled = filled + feeds * cells.widths[:, vertex]
+            rows = (feeds & (filled == start) & (widths == channels)).nonzero()[:, 0]
+            y = values.of(rows, channels)
+            if channels < width:
+                y = F.pad(y, (0, 0, 0, 0, start, width - start - channels))
+            total.index_add_(1, rows, y)
+        filled = filled + feeds * widths
     # A projection of the cell's input is added where an edge joins it to the output; the output has a name per cell.
-    joined = cells.graphs.adj[rows_of, 0, cells.output]
+    joined = cells.graphs.adj[run.every, 0, cells.output]
     for vertex in cells.output[joined].unique().tolist():
         rows = (joined & (cells.output == vertex)).nonzero()[:, 0]
-        y = _conv_norm_relu(run, f"{name}.projections.{vertex}.0", x[:, rows], width, 1, rows, None)
-        total = total.index_add(1, rows, y)
+        fed = x.index_select(1, rows)
+        total.index_add_(1, rows, _conv_norm_relu(run, f"{name}.projections.{vertex}.0", fed, width, 1, rows, None))
     return total
 
 

@@ -13,6 +13,7 @@ from latentnas.errors import ConfigError, InvalidCodeError, UnknownNameError
 from latentnas.evaluation.costs import count_costs
 from latentnas.evaluation.zero_cost import METRICS, NetworkSize, ZeroCost, zero_cost_metrics
 from latentnas.spaces import get_space
+from latentnas.spaces.graphs import random_topological_order, relabel
 from latentnas.spaces.nasbench201 import EDGES
 
 from .plain import OPTIONS, SIZE, images_and_labels, network_of, plain_metrics
@@ -107,6 +108,26 @@ def test_isomorphic_cells_have_equal_values() -> None:
         for op in (CONV1, CONV3):
             seen = {float(v) for row, v in zip(every[chosen], values, strict=True) for v in v[row == op] if v != 0}
             assert len(seen) <= 2
+
+
+def test_relabelled_cells_of_nasbench101_have_equal_values() -> None:
+    """Operations are renumbered with their vertices."""
+    space = get_space("nasbench101")
+    codes = space.sample(6, seed=2)
+    graphs = space.node_graphs(codes)
+    order = random_topological_order(graphs, torch.Generator().manual_seed(1))
+    order = torch.where(graphs.mask, order, torch.arange(graphs.num_nodes))
+    relabelled, valid = space.from_node_graphs(relabel(graphs, order))
+    assert bool(valid.all())
+    assert not torch.equal(relabelled, codes)
+    options = {**TINY, "channels": 5}
+    found, moved = (zero_cost_metrics(space, rows, **options) for rows in (codes, relabelled))
+    for metric in METRICS:
+        assert torch.equal(found[metric], moved[metric])
+    for metric, values in found.operations.items():
+        padded = torch.nn.functional.pad(values, (1, 1))
+        assert torch.equal(padded.gather(1, order)[:, 1:-1], moved.operations[metric])
+    assert found.operations["flops"].any()
 
 
 def test_shared_value_of_an_operation_is_found_on_its_edge() -> None:
