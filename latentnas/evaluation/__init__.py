@@ -11,8 +11,13 @@ from ..spaces import SearchSpace, get_space
 from .base import Evaluation, Evaluator
 from .tabular import TabularEvaluator
 from .training import TrainingEvaluator
+from .zero_cost import ZeroCostEvaluator, ZeroCostMetrics, zero_cost_metrics
 
-_EVALUATORS: dict[str, type[Evaluator]] = {"tabular": TabularEvaluator, "train": TrainingEvaluator}
+_EVALUATORS: dict[str, type[Evaluator]] = {
+    "tabular": TabularEvaluator,
+    "train": TrainingEvaluator,
+    "zero-cost": ZeroCostEvaluator,
+}
 
 
 def list_evaluators() -> list[str]:
@@ -96,8 +101,11 @@ __all__ = [
     "Evaluator",
     "TabularEvaluator",
     "TrainingEvaluator",
+    "ZeroCostEvaluator",
+    "ZeroCostMetrics",
     "default_table",
     "evaluator_options",
     "get_evaluator",
     "list_evaluators",
+    "zero_cost_metrics",
 ]

@@ -13,6 +13,7 @@ DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 QUICK: dict[str, list[dict[str, object]]] = {
     "tabular": [{}],
     "train": [{"epochs": 1, "channels": 4, "stages": 1, "device": device} for device in DEVICES],
+    "zero-cost": [{"channels": 4, "layers": 1, "stages": 1, "batch": 4, "image_size": 4, "device": d} for d in DEVICES],
 }
 """Options that make an evaluation take a moment only."""
 

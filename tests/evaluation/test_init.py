@@ -13,7 +13,7 @@ from latentnas.spaces import get_space
 
 
 def test_names_and_options() -> None:
-    assert list_evaluators() == ["tabular", "train"]
+    assert list_evaluators() == ["tabular", "train", "zero-cost"]
     assert evaluator_options("tabular") == ["benchmark", "metric"]
     assert {"data", "epochs", "time_limit", "device"} <= set(evaluator_options("train"))
     assert "space" not in evaluator_options("train")
