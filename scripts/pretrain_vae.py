@@ -29,7 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("space", help=f"one of {', '.join(ln.list_spaces())}")
     parser.add_argument("--out", required=True, type=Path, help="folder of the latent space")
-    parser.add_argument("--encoder", default="dvae", help="dvae, gcn, gcn-pyg, svae or graphrnn")
+    parser.add_argument("--encoder", default="adjacency", help="adjacency, dvae, gcn, gcn-pyg, svae or graphrnn")
     parser.add_argument("--op-embedding", type=int, default=3, help="dimension of the operation embeddings")
     parser.add_argument("--one-hot", action="store_true", help="one-hot operations instead of embeddings")
     parser.add_argument("--seed", type=int, default=0)

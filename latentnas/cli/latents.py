@@ -32,7 +32,8 @@ def pretrain(
     space: Annotated[str, typer.Argument(help="The search space, see: latentnas spaces")],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to save the latent space.")],
     encoder: Annotated[
-        str | None, typer.Option(help="The encoder: dvae, gcn, gcn-pyg, svae, graphrnn (default: dvae).")
+        str | None,
+        typer.Option(help="The encoder: adjacency (default), dvae, gcn, gcn-pyg, svae, graphrnn."),
     ] = None,
     op_embedding: Annotated[
         int | None, typer.Option(help="Dimensions of learned operation embeddings; 0 for one-hot (default: 3).")

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ..models import GraphVAE
+from ..models.likelihood import grammar_log_mass
+from ..models.writer import GraphWriter
 from ..spaces.grammar import Grammar
 from ..spaces.graphs import NodeGraphs
 
@@ -72,8 +74,10 @@ class Objective(nn.Module):
     """The loss of a share of a batch, so weighted that the shares' sum is the loss of the batch.
 
     The loss is the model's negative evidence lower bound, plus ``prior_weight`` times the prior
-    consistency term: latents drawn from N(0, I), moved and scaled to those of the whole batch and a
-    quarter as many, are decoded under the grammar; the term is -log p(graph | z) of what came out.
+    consistency term: latents z drawn from N(0, I), moved and scaled to those of the whole batch and a
+    quarter as many, are decoded stochastically under the grammar; the term is minus the logarithm of the
+    mass that the free decoder gives, on the way, to the choices that the grammar allows. So the decoder
+    learns the grammar where no training cell lies, and is not made more certain of any allowed choice.
 
     Args:
         model: the autoencoder.
@@ -112,13 +116,16 @@ class Objective(nn.Module):
         return objective, record
 
     def _prior_nll(self, share: Share, spread: Spread) -> Tensor:
-        """The share of -log p(graph | z), the mean over latents of the prior and what they decode to."""
+        """The share of the prior consistency term, a mean over latents of the prior."""
         center, scale = spread
-        size = max(1, share.total // 4)
-        noise = torch.randn(size, len(center), device=center.device)[share.of(size)]
-        if len(noise) == 0:
+        size, decoder = max(1, share.total // 4), self.model.decoder
+        z = center + scale * torch.randn(size, len(center), device=center.device)
+        seed = int(torch.randint(2**31, ()))
+        rows = share.of(size)
+        if rows.start == rows.stop:
             return center.new_zeros(())
-        z = center + scale * noise
-        with torch.no_grad():
-            graphs = self.model.decoder.decode(z, grammar=self.grammar)
-        return -self.model.decoder.log_likelihood(z, graphs).mean() * (len(noise) / size)
+        writer = GraphWriter(size, decoder.num_nodes, z.device, grammar=self.grammar, stochastic=True, seed=seed)
+        with torch.no_grad():  # every share writes all, so that what it draws does not depend on the shares
+            decoder.write(z, writer)
+        graphs, choices = writer.graphs()[rows], writer.choices[rows]
+        return -grammar_log_mass(*decoder.logits(z[rows], graphs), graphs, choices).sum() / size

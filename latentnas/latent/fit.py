@@ -14,6 +14,8 @@ from torch import Tensor
 from ..device import cpu_threads, resolve_device
 from ..errors import ConfigError, WeightsError, WorkerError
 from ..models import VAEConfig
+from ..models.adjacency import feature_size
+from ..models.svae import padded
 from ..progress import Progress
 from ..spaces import SearchSpace, get_space
 from ._cells import ENUMERATED, choose_cells
@@ -35,6 +37,14 @@ LARGE = 256
 
 OVER = ("codes", "networks")
 
+ADJACENCY_MODEL: dict[str, Any] = {"hidden": 32, "beta": 0.08, "at_mean": 0.25}
+ADJACENCY_FIT: dict[str, Any] = {"epochs": 24, "lr": 0.02}
+"""Defaults of the encoder "adjacency", whose coordinates need no long training, only a decoder that reads them.
+
+Chosen on ENAS cells held out of the training part: a larger beta makes decoding from the prior more varied and
+reconstruction less sure.
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FitConfig:
@@ -44,12 +54,14 @@ class FitConfig:
         epochs: passes over the training cells.
         batch_size: cells a step.
         lr: largest learning rate; it rises over the first fifth of the steps and then falls to
-            nearly zero along a cosine (one-cycle).
+            nearly zero along a cosine (one-cycle). The defaults of ``epochs`` and ``lr`` are those of
+            the recurrent encoders; for the encoder "adjacency" they are 24 and 0.02.
         weight_decay: AdamW's, decoupled.
         clip: largest gradient norm.
         prior_weight: weight of the prior consistency term. Latents drawn from N(0, I), scaled to the
-            batch's, are decoded under the grammar, and the likelihood of what came out is raised:
-            the decoder learns to follow the grammar where no training cell lies. 0 as published.
+            batch's, are decoded under the grammar, and the mass that the free decoder gives to what the
+            grammar allows is raised: it learns to follow the grammar where no training cell lies. 0 as
+            published.
         patience: stop after this many epochs without a lower validation loss; None never stops early.
         num_cells: random training cells an epoch, of a space too large to train on all of it.
         num_validation: cells held out for choosing the best epoch (of an enumerated space, whose
@@ -218,20 +230,44 @@ def _split_options(space: SearchSpace, options: dict[str, Any]) -> tuple[FitConf
     ]
     fit_config = model_config = None
     try:
-        fit_config = FitConfig(**{k: v for k, v in options.items() if k in for_fit})
+        for_encoder = ADJACENCY_FIT if options.get("encoder") == "adjacency" else {}
+        fit_config = FitConfig(**for_encoder | {k: v for k, v in options.items() if k in for_fit})
     except ConfigError as error:
         faults.append(str(error))
+    given = {k: v for k, v in options.items() if k in for_model}
     try:
         model_config = VAEConfig(
-            num_types=len(space.node_types),
-            num_nodes=space.max_nodes,
-            **{"latent_dim": default_latent_dim(space)} | {k: v for k, v in options.items() if k in for_model},
+            num_types=len(space.node_types), num_nodes=space.max_nodes, **_model_defaults(space, given) | given
         )
     except ConfigError as error:
         faults.append(str(error))
     if faults or fit_config is None or model_config is None:
         raise ConfigError("; ".join(faults))
     return fit_config, model_config
+
+
+def _model_defaults(space: SearchSpace, given: dict[str, Any]) -> dict[str, Any]:
+    """Options of VAEConfig that follow from the space and the encoder, where none are given."""
+    if given.get("encoder") != "adjacency":
+        return {"latent_dim": default_latent_dim(space)}
+    types, edges = free_features(space)
+    defaults = {**ADJACENCY_MODEL, "free_types": types, "free_edges": edges}
+    dim = given.get("op_embedding", VAEConfig.op_embedding)
+    if dim is None or isinstance(dim, int):  # otherwise VAEConfig says what is wrong with it
+        defaults["latent_dim"] = feature_size(len(space.node_types) if dim is None else dim, types, edges)
+    return defaults
+
+
+def free_features(space: SearchSpace, n: int = 20_000) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
+    """The vertices whose type varies and the pairs (u, v) whose edge varies among ``n`` random cells of a space.
+
+    The sample is always the same, so a fit that is resumed finds the same ones. A vertex that some of the cells do
+    not have varies.
+    """
+    graphs = padded(space.node_graphs(space.sample(n, seed=0)), space.max_nodes)
+    types = (graphs.ops != graphs.ops[:1]).any(0).nonzero()[:, 0].tolist()
+    edges = (graphs.adj != graphs.adj[:1]).any(0).t().nonzero().tolist()  # by target, then by source
+    return tuple(types), tuple((u, v) for v, u in edges)
 
 
 def default_latent_dim(space: SearchSpace) -> int:

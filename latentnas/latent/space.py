@@ -227,7 +227,7 @@ class LatentSpace:
         space: str | SearchSpace,
         *,
         codes: Tensor | None = None,
-        encoder: str = "dvae",
+        encoder: str = "adjacency",
         op_embedding: int | None = 3,
         seed: int = 0,
         device: torch.device | str | None = None,
@@ -242,7 +242,8 @@ class LatentSpace:
             space: the search space or its name.
             codes: [n, D] long, the training cells. By default every cell of a space of at most
                 100,000 codes, otherwise ``num_cells`` random ones, fresh in every epoch.
-            encoder: "dvae", "gcn", "gcn-pyg", "svae" or "graphrnn" (:class:`~latentnas.models.VAEConfig`).
+            encoder: "adjacency", "dvae", "gcn", "gcn-pyg", "svae" or "graphrnn"
+                (:class:`~latentnas.models.VAEConfig`).
             op_embedding: dimension of the learnable operation embeddings; None for one-hot.
             seed: seed of the weights, of the order of the cells and of the noise.
             device: where to train; by default the GPU where there is one.
@@ -254,7 +255,9 @@ class LatentSpace:
                 goes on being trained, and center, scale and bounds are not known yet (zeros).
             **options: fields of :class:`~latentnas.latent.FitConfig` (epochs, batch_size, lr...) and
                 of :class:`~latentnas.models.VAEConfig` (hidden, latent_dim, beta...). By default the
-                latent has 16 dimensions for every 14 bits of the space's size.
+                latent has one dimension for every edge that varies in the space and ``op_embedding`` for
+                every vertex whose type varies; with the other encoders 16 for every 14 bits of the
+                space's size.
 
         Raises:
             ConfigError: an unknown option or a value out of range; every fault is listed.

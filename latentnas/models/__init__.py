@@ -1,5 +1,6 @@
 """Torch modules: operation embeddings, encoders, decoders, autoencoders. They know tensors only."""
 
+from .adjacency import AdjacencyEncoder
 from .decoder import DVAEDecoder
 from .dvae import DVAEEncoder, GatedSum
 from .embedding import OneHotOperations, OperationEmbedding, operation_embedding
@@ -11,6 +12,7 @@ from .vae import ENCODERS, GraphVAE, VAEConfig, VAELoss
 
 __all__ = [
     "ENCODERS",
+    "AdjacencyEncoder",
     "DVAEDecoder",
     "DVAEEncoder",
     "GCNEncoder",

@@ -11,6 +11,7 @@ from ..spaces.grammar import Grammar
 from ..spaces.graphs import INPUT, NodeGraphs
 from .dvae import GatedSum
 from .embedding import OneHotOperations, OperationEmbedding
+from .likelihood import graph_log_likelihood
 from .pair_scores import pair_scores, two_shares
 from .propagation import propagate
 from .writer import GraphWriter
@@ -100,15 +101,27 @@ class DVAEDecoder(nn.Module):
     def log_likelihood(self, z: Tensor, graphs: NodeGraphs) -> Tensor:
         """log p(graph | z) under teacher forcing: [B], in nats.
 
-        Only the final states of the vertices wait for each other; all decisions are computed at once.
+        Args:
+            z: [B, d].
+            graphs: the true graphs, at most N vertices.
+        """
+        return graph_log_likelihood(*self.logits(z, graphs), graphs)
+
+    def logits(self, z: Tensor, graphs: NodeGraphs) -> tuple[Tensor, Tensor]:
+        """Logits of all decisions on the way to ``graphs``, n vertices: types [B, n-1, T], edges [B, n, n].
+
+        Row v - 1 of the types is for vertex v; the edge u -> v stands at [u, v]. What is not decided, as of
+        vertices that do not exist, holds zeros. Only the final states of the vertices wait for each other; all
+        decisions are computed at once.
 
         Args:
             z: [B, d].
-            graphs: the true graphs, N vertices.
+            graphs: the true graphs, at most N vertices.
         """
         batch, nodes = graphs.ops.shape
+        types, edges = z.new_zeros(batch, nodes - 1, self.num_types), z.new_zeros(batch, nodes, nodes)
         if batch == 0:
-            return z.new_zeros(0)
+            return types, edges
         inputs = F.linear(self.operations.weight, self.gru.weight_ih, self.gru.bias_ih)
         recurrent, send = (self.gru.weight_hh, self.gru.bias_hh), self.messages.weights()
         first, order = self.initial(z).tanh(), range(nodes)
@@ -122,8 +135,7 @@ class DVAEDecoder(nn.Module):
         known = states.cumsum(0)[vertex - 1, graph] if self.sum_states else last
         by_type, by_edge = self._latent_shares(z)
         logits = self._type_logits(known, None if by_type is None else by_type[graph, vertex])
-        nll = F.cross_entropy(logits, ops[graph, vertex], reduction="none")
-        total = z.new_zeros(batch).index_add(0, graph, -nll)
+        types = types.index_put((graph, vertex - 1), logits)
 
         seen, target = self._seen_states(states, messages, ops, graphs.adj)
         sources, targets = two_shares(self.edge_in.weight, self.edge_in.bias, last, seen)
@@ -134,9 +146,7 @@ class DVAEDecoder(nn.Module):
             shares += [(by_edge.flatten(0, 1), graph * self.num_nodes + vertex)]
             shares += [(self.pair_bias.flatten(0, 1), source * self.num_nodes + vertex)]
         scores = pair_scores(self.edge_out.weight[0], shares) + self.edge_out.bias
-        edges = graphs.adj[graph, source, vertex].to(scores.dtype)
-        bce = F.binary_cross_entropy_with_logits(scores, edges, reduction="none")
-        return total.index_add(0, graph, -bce)
+        return types, edges.index_put((graph, source, vertex), scores)
 
     def _seen_states(self, states: Tensor, messages: Tensor, ops: Tensor, adj: Tensor) -> tuple[Tensor, Tensor]:
         """The states of v that the decisions on its edges see.
@@ -201,6 +211,11 @@ class DVAEDecoder(nn.Module):
             NodeGraphs of N vertices.
         """
         writer = GraphWriter(len(z), self.num_nodes, z.device, grammar=grammar, stochastic=stochastic, seed=seed)
+        self.write(z, writer)
+        return writer.graphs()
+
+    def write(self, z: Tensor, writer: GraphWriter) -> None:
+        """Write one graph per latent [B, d] with ``writer``."""
         by_type, by_edge = self._latent_shares(z)
         message = self.messages.messages()
         state = self.gru(self.operations(writer.ops[:, 0]), self.initial(z).tanh())
@@ -229,7 +244,6 @@ class DVAEDecoder(nn.Module):
             graph_state = graph_state + state if self.sum_states else state
             messages.append(message(state, v))
             sources.append(self._edge_source(state))
-        return writer.graphs()
 
 
 def _pairs(mask: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ from ..seeding import Seed
 from ..spaces.grammar import Grammar
 from ..spaces.graphs import NodeGraphs
 from .embedding import OneHotOperations, OperationEmbedding
-from .svae import descriptors, padded, string_log_likelihood
+from .svae import bits_to_edges, descriptors, padded, string_log_likelihood
 from .writer import GraphWriter
 
 
@@ -88,6 +88,20 @@ class GraphRNNDecoder(nn.Module):
             graphs: the true graphs, at most N vertices.
         """
         graphs = padded(graphs, self.num_nodes)
+        return string_log_likelihood(*self.rows(z, graphs), graphs)
+
+    def logits(self, z: Tensor, graphs: NodeGraphs) -> tuple[Tensor, Tensor]:
+        """Logits of all types and edges on the way to ``graphs``, N vertices; see :meth:`DVAEDecoder.logits`."""
+        types, bits = self.rows(z, graphs)
+        return types, bits_to_edges(bits)
+
+    def rows(self, z: Tensor, graphs: NodeGraphs) -> tuple[Tensor, Tensor]:
+        """Logits of all types and bits under teacher forcing: [B, N-1, T] and [B, N-1, N-1], row v - 1 for vertex v.
+
+        Args:
+            z: [B, d].
+            graphs: the true graphs, N vertices.
+        """
         start, by_type, by_edge = self._start(z)
         rows = descriptors(self.operations(graphs.ops), graphs.adj)  # [B, N-1, d_op + N-1]
         states, _ = self.gru(_shifted(rows), start)  # [B, N-1, H]
@@ -99,8 +113,7 @@ class GraphRNNDecoder(nn.Module):
         hidden = self.edge_in(edge_states.unflatten(0, bits.shape[:2]))  # [B, N-1, N-1, E]
         if by_edge is not None and self.pair_bias is not None:
             hidden = hidden + by_edge[:, :, None] + self.pair_bias.transpose(0, 1)
-        edges = self.edge_out(hidden.relu()).squeeze(3)
-        return string_log_likelihood(types, edges, graphs)
+        return types, self.edge_out(hidden.relu()).squeeze(3)
 
     def decode(
         self,
@@ -125,6 +138,11 @@ class GraphRNNDecoder(nn.Module):
             NodeGraphs of N vertices.
         """
         writer = GraphWriter(len(z), self.num_nodes, z.device, grammar=grammar, stochastic=stochastic, seed=seed)
+        self.write(z, writer)
+        return writer.graphs()
+
+    def write(self, z: Tensor, writer: GraphWriter) -> None:
+        """Write one graph per latent [B, d] with ``writer``."""
         state, by_type, by_edge = self._start(z)
         row = z.new_zeros(len(z), 1, self.gru.input_size)
         for v in range(1, self.num_nodes):
@@ -140,7 +158,6 @@ class GraphRNNDecoder(nn.Module):
             writer.end_vertex(v)
             bits = writer.adj[:, :-1, v].to(row.dtype)
             row = torch.cat([self.operations(ops), bits], 1)[:, None]
-        return writer.graphs()
 
     def _propose(self, writer: GraphWriter, state: Tensor, vertex: int, by_edge: Tensor | None) -> list[Tensor]:
         """The edge-level RNN's own choice of the edges u -> vertex, u = 0..vertex-1: a list of [B] bool."""

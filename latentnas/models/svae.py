@@ -135,8 +135,8 @@ class SVAEDecoder(nn.Module):
         self.latent_to_type = nn.Linear(latent_dim, steps * type_hidden, bias=False) if latent_input else None
         self.latent_to_edge = nn.Linear(latent_dim, steps * edge_hidden, bias=False) if latent_input else None
 
-    def logits(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of all types and edges: [B, d] -> [B, N-1, T] and [B, N-1, N-1], row v - 1 for vertex v."""
+    def rows(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of all types and bits: [B, d] -> [B, N-1, T] and [B, N-1, N-1], row v - 1 for vertex v."""
         steps = self.num_nodes - 1
         code = self.initial(z).relu()
         states, _ = self.gru(code[:, None].expand(-1, steps, -1))  # [B, N-1, H]
@@ -153,8 +153,13 @@ class SVAEDecoder(nn.Module):
             z: [B, d].
             graphs: the true graphs, at most N vertices.
         """
-        types, edges = self.logits(z)
+        types, edges = self.rows(z)
         return string_log_likelihood(types, edges, padded(graphs, self.num_nodes))
+
+    def logits(self, z: Tensor, graphs: NodeGraphs) -> tuple[Tensor, Tensor]:
+        """Logits of all types and edges, see :meth:`DVAEDecoder.logits`; they do not depend on ``graphs``."""
+        types, bits = self.rows(z)
+        return types, bits_to_edges(bits)
 
     def decode(
         self,
@@ -176,14 +181,23 @@ class SVAEDecoder(nn.Module):
             NodeGraphs of N vertices.
         """
         writer = GraphWriter(len(z), self.num_nodes, z.device, grammar=grammar, stochastic=stochastic, seed=seed)
-        types, edges = self.logits(z)
+        self.write(z, writer)
+        return writer.graphs()
+
+    def write(self, z: Tensor, writer: GraphWriter) -> None:
+        """Write one graph per latent [B, d] with ``writer``."""
+        types, edges = self.rows(z)
         for v in range(1, self.num_nodes):
             writer.choose_type(types[:, v - 1], v)
             if writer.write_fixed_edges(v) is None:
                 for u in range(v - 1, -1, -1):
                     writer.choose_edge(edges[:, v - 1, u], u, v)
             writer.end_vertex(v)
-        return writer.graphs()
+
+
+def bits_to_edges(bits: Tensor) -> Tensor:
+    """Logits of the bits of eq. 1 by edge: [B, N-1, N-1], row v - 1 for vertex v -> [B, N, N], u -> v at [u, v]."""
+    return F.pad(bits.transpose(1, 2), (1, 0, 0, 1))
 
 
 def string_log_likelihood(types: Tensor, edges: Tensor, graphs: NodeGraphs) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..errors import ConfigError
 from ..spaces.graphs import NodeGraphs
+from .adjacency import AdjacencyEncoder
 from .decoder import DVAEDecoder
 from .dvae import DVAEEncoder, GatedSum
 from .embedding import OperationEmbedding, operation_embedding
@@ -19,7 +20,7 @@ from .gcn_pyg import PyGGCNEncoder
 from .graphrnn import GraphRNNDecoder
 from .svae import StringEncoder, SVAEDecoder
 
-ENCODERS = ("dvae", "gcn", "gcn-pyg", "svae", "graphrnn")
+ENCODERS = ("adjacency", "dvae", "gcn", "gcn-pyg", "svae", "graphrnn")
 PUBLISHED_READOUT = {"dvae": "ends", "gcn": "sum", "gcn-pyg": "sum", "svae": "ends", "graphrnn": "ends"}
 STRINGS = ("svae", "graphrnn")
 """Models that read and write a graph as a string of vertex descriptors."""
@@ -36,6 +37,7 @@ class VAEConfig:
         num_nodes: N, largest number of vertices.
         encoder: the model, encoder and decoder:
 
+            - "adjacency": operation embeddings and edges as coordinates, D-VAE's decoder;
             - "dvae": asynchronous message passing, D-VAE's decoder;
             - "gcn": three directed graph convolutions as in the public D-VAE code, D-VAE's decoder;
             - "gcn-pyg": three simultaneous graph convolutions of torch_geometric, D-VAE's decoder;
@@ -49,10 +51,14 @@ class VAEConfig:
             "ends" (dvae, svae, graphrnn), or the "sum" over the inner vertices (gcn, gcn-pyg).
         latent_input: whether z enters every decision of the decoder.
         type_hidden, edge_hidden: widths of the decoder's decision networks.
+        free_types, free_edges: for "adjacency", the vertices whose type varies and the pairs (u, v), u < v, whose
+            edge varies in the space; None means all vertices but the input, and all pairs.
         beta: weight of the KL divergence in the loss (published: 0.005).
         noise: scale of the sampling noise in training, in posterior standard deviations. 1 makes
             it a true VAE, whose posterior is a neighbourhood that decodes to the same cell
             (published: 0.01, nearly a plain autoencoder).
+        at_mean: share of the cells of a training step that are decoded from their mean, without noise, as
+            :meth:`LatentSpace.encode` gives it (published: 0).
     """
 
     num_types: int
@@ -66,8 +72,11 @@ class VAEConfig:
     latent_input: bool = True
     type_hidden: int = 128
     edge_hidden: int = 64
+    free_types: tuple[int, ...] | None = None
+    free_edges: tuple[tuple[int, int], ...] | None = None
     beta: float = 0.02
     noise: float = 1.0
+    at_mean: float = 0.0
 
     def __post_init__(self) -> None:
         faults = []
@@ -75,7 +84,7 @@ class VAEConfig:
             faults.append(f"encoder must be one of {', '.join(ENCODERS)}, got {self.encoder!r}")
             readouts = ("all", *sorted(set(PUBLISHED_READOUT.values())))
         else:
-            readouts = ("all", PUBLISHED_READOUT[self.encoder])
+            readouts = ("all", *filter(None, [PUBLISHED_READOUT.get(self.encoder)]))
         if self.readout not in readouts:
             faults.append(f"readout must be one of {', '.join(readouts)}, got {self.readout!r}")
         for name in ("num_types", "num_nodes", "hidden", "latent_dim", "type_hidden", "edge_hidden"):
@@ -96,8 +105,38 @@ class VAEConfig:
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0 <= value < float("inf"):
                 faults.append(f"{name} must be a number of at least 0, got {value!r}")
+        if not isinstance(self.at_mean, int | float) or not 0 <= self.at_mean <= 1:
+            faults.append(f"at_mean must be a number from 0 to 1, got {self.at_mean!r}")
+        if not faults:
+            faults += self._set_free()
         if faults:
             raise ConfigError("GraphVAE: " + "; ".join(faults))
+
+    def _set_free(self) -> list[str]:
+        """Make ``free_types`` and ``free_edges`` tuples, as JSON has no tuples; returns what is wrong with them."""
+        faults = []
+        types, edges, nodes = self.free_types, self.free_edges, self.num_nodes
+        if self.encoder != "adjacency":
+            for name, value in (("free_types", types), ("free_edges", edges)):
+                if value is not None:
+                    faults.append(f"{name} belongs to the encoder adjacency, got {value!r} with {self.encoder}")
+            return faults
+        types = tuple(range(1, nodes)) if types is None else types
+        edges = tuple((u, v) for v in range(nodes) for u in range(v)) if edges is None else edges
+        try:
+            pairs = tuple((int(u), int(v)) for u, v in edges)
+            vertices = tuple(int(v) for v in types)
+        except (TypeError, ValueError):
+            return [f"free_types must be vertices and free_edges pairs of vertices, got {types!r} and {edges!r}"]
+        if not all(0 < v < nodes for v in vertices) or len(set(vertices)) < len(vertices):
+            faults.append(f"free_types must be distinct vertices from 1 to {nodes - 1}, got {vertices}")
+        if not all(0 <= u < v < nodes for u, v in pairs) or len(set(pairs)) < len(pairs):
+            faults.append(f"free_edges must be distinct pairs u < v of vertices below {nodes}, got {pairs}")
+        if not vertices and not pairs:
+            faults.append("free_types and free_edges are both empty: nothing would be encoded")
+        object.__setattr__(self, "free_types", vertices)
+        object.__setattr__(self, "free_edges", pairs)
+        return faults
 
     @classmethod
     def published(
@@ -160,7 +199,7 @@ class VAELoss:
     mean: Tensor
 
 
-ENCODER_CLASSES: dict[str, Callable[..., nn.Module]] = {
+RECURRENT: dict[str, Callable[..., nn.Module]] = {
     "dvae": DVAEEncoder,
     "gcn": GCNEncoder,
     "gcn-pyg": PyGGCNEncoder,
@@ -196,14 +235,7 @@ class GraphVAE(nn.Module):
         self.operations = operation_embedding(config.num_types, config.op_embedding)
         if embeddings is not None:
             self._start_from(embeddings)
-        self.encoder = ENCODER_CLASSES[config.encoder](
-            self.operations,
-            num_nodes=config.num_nodes,
-            hidden=config.hidden,
-            latent_dim=config.latent_dim,
-            bidirectional=config.bidirectional,
-            readout=config.readout,
-        )
+        self.encoder = self._encoder(config)
         self.decoder = self._decoder(config)
 
     def _start_from(self, embeddings: Tensor) -> None:
@@ -217,6 +249,24 @@ class GraphVAE(nn.Module):
             )
         with torch.no_grad():
             self.operations.weight.copy_(embeddings)
+
+    def _encoder(self, config: VAEConfig) -> nn.Module:
+        if config.free_types is not None and config.free_edges is not None:
+            return AdjacencyEncoder(
+                self.operations,
+                num_nodes=config.num_nodes,
+                latent_dim=config.latent_dim,
+                free_types=config.free_types,
+                free_edges=config.free_edges,
+            )
+        return RECURRENT[config.encoder](
+            self.operations,
+            num_nodes=config.num_nodes,
+            hidden=config.hidden,
+            latent_dim=config.latent_dim,
+            bidirectional=config.bidirectional,
+            readout=config.readout,
+        )
 
     def _decoder(self, config: VAEConfig) -> DVAEDecoder | SVAEDecoder | GraphRNNDecoder:
         sizes: dict[str, Any] = {
@@ -235,7 +285,7 @@ class GraphVAE(nn.Module):
         if isinstance(self.encoder, DVAEEncoder):  # the decoder sends the encoder's messages
             return DVAEDecoder(self.operations, self.encoder.sum_forward, **sizes)
         messages = GatedSum(config.hidden, config.num_nodes)
-        return DVAEDecoder(self.operations, messages, **sizes, sum_states=True)
+        return DVAEDecoder(self.operations, messages, **sizes, sum_states=config.encoder != "adjacency")
 
     @property
     def embeddings(self) -> Tensor | None:
@@ -250,7 +300,11 @@ class GraphVAE(nn.Module):
         """A sample of the posterior, its noise scaled by ``config.noise``; the mean in evaluation."""
         if not self.training:
             return mean
-        return mean + self.config.noise * torch.randn_like(mean) * (0.5 * logvar).exp()
+        noise = self.config.noise * torch.randn_like(mean) * (0.5 * logvar).exp()
+        if self.config.at_mean > 0:
+            uniform = torch.special.ndtr(torch.randn_like(mean[:, :1]))
+            noise = torch.where(uniform < self.config.at_mean, 0, noise)
+        return mean + noise
 
     def loss(self, graphs: NodeGraphs) -> VAELoss:
         """Negative evidence lower bound of a batch of graphs under teacher forcing."""

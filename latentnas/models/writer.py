@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from ..seeding import Seed, as_generator
 from ..spaces.grammar import Grammar
 from ..spaces.graphs import INPUT, OUTPUT, NodeGraphs
+
+
+@dataclass(frozen=True, eq=False)
+class Choices:
+    """What a grammar left open while B graphs were written.
+
+    Attributes:
+        types: [B, N, T] bool, the types that each vertex could take; all of them after the output
+            ([B, N, 1] in free writing).
+        edges: [B, N, N] bool, edges u -> v that could be absent and could be present; those after the
+            output count as open.
+    """
+
+    types: Tensor
+    edges: Tensor
+
+    def __getitem__(self, index: Tensor | slice) -> Choices:
+        return Choices(self.types[index], self.edges[index])
 
 
 class GraphWriter:
@@ -32,6 +52,7 @@ class GraphWriter:
 
     Attributes:
         ops, adj, mask: the graphs so far, as in :class:`~latentnas.spaces.NodeGraphs`.
+        choices: what could be chosen for them so far; everything in free writing.
     """
 
     def __init__(
@@ -52,12 +73,17 @@ class GraphWriter:
         self.mask = torch.zeros(batch, num_nodes, dtype=torch.bool, device=device)
         self.mask[:, 0] = True
         self._open = torch.ones(batch, dtype=torch.bool, device=device)  # graphs without an output yet
+        types = torch.ones(
+            batch, num_nodes, 1 if grammar is None else grammar.num_types, dtype=torch.bool, device=device
+        )
+        self.choices = Choices(types, torch.ones_like(self.adj))
 
     def choose_type(self, logits: Tensor, vertex: int) -> Tensor:
         """Write the type of ``vertex``: logits [B, T] -> types [B] long."""
         if self.grammar is not None:
             # far away latents overflow: finite logits keep every allowed type above the forbidden ones
             allowed = self.grammar.allowed_types(self.ops, self.adj, vertex)
+            self.choices.types[:, vertex] = allowed | ~self._open[:, None]
             chosen = self._most_probable_or_sampled(logits.nan_to_num().masked_fill(~allowed, -torch.inf))
         elif vertex == self.num_nodes - 1:
             chosen = torch.full_like(self.ops[:, 0], OUTPUT)
@@ -77,6 +103,7 @@ class GraphWriter:
         if fixed is None:
             return None
         self.adj[:, :vertex, vertex] = fixed[:vertex].to(self.adj.device) & self._open[:, None]
+        self.choices.edges[:, :vertex, vertex] = ~self._open[:, None]
         return [u for u, present in enumerate(fixed[:vertex].tolist()) if present]
 
     def choose_edge(self, logit: Tensor, source: int, vertex: int) -> Tensor:
@@ -94,6 +121,7 @@ class GraphWriter:
         if self.grammar is not None:
             allowed = self.grammar.allowed_edges(self.ops, self.adj, vertex, source)
             present = (proposed & allowed[:, 1]) | ~allowed[:, 0]
+            self.choices.edges[:, source, vertex] = allowed.all(1) | ~self._open
         else:
             present = proposed & (self.ops[:, vertex] != OUTPUT)
         present = present & self._open
