@@ -12,9 +12,9 @@ from torch import Tensor
 from ..errors import ConfigError, ExhaustedError
 from ..latent import LatentSpace
 from ..spaces import SearchSpace
+from ..spaces.features import one_hot_features, path_counts
 from .acquisition import JointPosterior, greedy_batch, log_expected_improvement
 from .base import Proposals
-from .features import one_hot_features, path_counts
 from .latent_strategy import LatentStrategy
 from .surrogates import EXACT_LIMIT, NUM_INDUCING, FeatureGroup, Surrogate, fit_gp
 

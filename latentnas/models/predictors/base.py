@@ -30,6 +30,11 @@ class CellInputs:
             has none.
         edge_features: [B, V, V, F] float, the same measures by edge of the edge view.
         cell_features: [B, F'] float, measures of whole cells.
+        op_costs: [B, P, N, 2] float, FLOPs and parameters of every operation in each of its P places in the network
+            (on a scale of about 1), by vertex of the node view.
+        vertex_edges: [B, N] long, the edge of the edge view on which the operation of a vertex stands, as the
+            number i V + j of edge i -> j; -1 for vertices without one.
+        epochs: [B] long, after how many epochs of training the cell's value is asked for.
     """
 
     codes: Tensor
@@ -38,6 +43,9 @@ class CellInputs:
     op_features: Tensor | None = None
     edge_features: Tensor | None = None
     cell_features: Tensor | None = None
+    op_costs: Tensor | None = None
+    vertex_edges: Tensor | None = None
+    epochs: Tensor | None = None
 
     def __len__(self) -> int:
         return self.codes.shape[0]
@@ -73,6 +81,8 @@ class CellFacts:
             together are (concatenated, as in DARTS).
         op_features: F of ``CellInputs.op_features`` and ``edge_features``, 0 without them.
         cell_features: F' of ``CellInputs.cell_features``, 0 without them.
+        places: P of ``CellInputs.op_costs``, 0 without them.
+        max_epochs: the largest value of ``CellInputs.epochs``, 0 without them.
     """
 
     cardinalities: tuple[int, ...]
@@ -88,6 +98,8 @@ class CellFacts:
     edge_output: bool = True
     op_features: int = 0
     cell_features: int = 0
+    places: int = 0
+    max_epochs: int = 0
 
     @property
     def has_edges(self) -> bool:
@@ -105,7 +117,8 @@ class CellEncoder(nn.Module, ABC):
     Attributes:
         dim: the size of an embedding, set by the constructor.
         name: the name under which :func:`get_encoder` finds the class.
-        needs: the views that ``forward`` reads, of "nodes", "edges", "codes", "op_features", "cell_features".
+        needs: the views that ``forward`` reads, of "nodes", "edges", "codes", "op_features", "cell_features",
+            "op_costs", "epochs".
         invariant: whether isomorphic graphs of the view read get equal embeddings, up to rounding, by construction.
     """
 
