@@ -234,3 +234,26 @@ def fraction_fault(options: dict[str, Any], name: str) -> list[str]:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
         return [f"{name} must be a number of at least 0 and below 1, got {value!r}"]
     return []
+
+
+def flag_fault(options: dict[str, Any], *names: str) -> list[str]:
+    """Which of the named options are neither True nor False, as sentences."""
+    return [f"{name} must be True or False, got {options[name]!r}" for name in names if type(options[name]) is not bool]
+
+
+def widths_fault(options: dict[str, Any], name: str, limit: int = WIDEST) -> list[str]:
+    """A sentence where the named option is no list of integers in 1..limit, in a list; else an empty list."""
+    value = options[name]
+    if isinstance(value, Sequence) and len(value) and all(type(v) is int and 1 <= v <= limit for v in value):
+        return []
+    return [f"{name} must list integers in 1..{limit}, got {value!r}"]
+
+
+def edge_view_fault(facts: CellFacts) -> list[str]:
+    """A sentence where the space has no edge view, in a list; else an empty list."""
+    return [] if facts.has_edges else ["the space has no edge view: its operations are on vertices"]
+
+
+def costs_fault(facts: CellFacts) -> list[str]:
+    """A sentence where costs of operations are not known, in a list; else an empty list."""
+    return [] if facts.places else ["it reads FLOPs and parameters of operations, which this space has not"]
