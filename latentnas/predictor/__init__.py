@@ -1,0 +1,1 @@
+"""Predictors of what cells are worth."""
