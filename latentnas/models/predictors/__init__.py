@@ -11,28 +11,39 @@ from .base import (
     list_encoders,
     register_encoder,
 )
+from .gates import GATESEncoder
 from .gcn import GCNPredictorEncoder
-from .gpnas_gcn import GPNASEncoder, GPNASHead
+from .gpnas_gcn import GPNASEncoder
+from .hop import HOPEncoder
 from .latent import LatentEncoder
 from .line_graph_gcn import LineGraphGCNEncoder
+from .losses import LOSSES
 from .lstm import LSTMEncoder
 from .mlp import MLPEncoder
 from .nar import NAREncoder
+from .nar_ranker import NARRanker
+from .ranker import Comparator, Perceptron, Ranker
 from .renas import ReNASEncoder
 
 __all__ = [
     "ENCODERS",
+    "LOSSES",
     "CellEncoder",
     "CellFacts",
     "CellInputs",
+    "Comparator",
+    "GATESEncoder",
     "GCNPredictorEncoder",
     "GPNASEncoder",
-    "GPNASHead",
+    "HOPEncoder",
     "LSTMEncoder",
     "LatentEncoder",
     "LineGraphGCNEncoder",
     "MLPEncoder",
     "NAREncoder",
+    "NARRanker",
+    "Perceptron",
+    "Ranker",
     "ReNASEncoder",
     "encoder_class",
     "encoder_faults",

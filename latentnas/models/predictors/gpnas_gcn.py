@@ -10,8 +10,9 @@ connections of a network count in both directions, so that its adjacency A is sy
 .. math:: H^{(0)} = X = \mathrm{Embedding}(e_{op}), \quad E = \mathrm{Embedding}(e_{ep}) \quad (7)
 
 where the maximum runs over the vertices and :math:`e_{ep}` is the number of epochs that the network is trained for.
-The MLPs of eq. 6 are three layers with batch normalisation and ReLU, :class:`GPNASHead`; the paper trains with the
-mean squared error, eq. 8. Without epochs among the inputs the embedding is :math:`\max(H^{(l)})` alone.
+The MLPs of eq. 6 are three layers with batch normalisation and ReLU: a ranker's head of two hidden layers, with
+``batch_norm``. The paper trains with the mean squared error, eq. 8. Without epochs among the inputs the embedding is
+:math:`\max(H^{(l)})` alone.
 """
 
 from __future__ import annotations
@@ -71,20 +72,6 @@ class GPNASEncoder(CellEncoder):
     @classmethod
     def faults(cls, facts: CellFacts, options: dict[str, Any]) -> list[str]:
         return size_faults(options, "layers", "hidden", "op_embedding", "epoch_embedding")
-
-
-class GPNASHead(nn.Sequential):
-    """The MLPs of eq. 6: three layers, batch normalisation and ReLU between them; [B, dim] -> [B, 1].
-
-    Args:
-        dim: size of the embedding.
-        hidden: units of both inner layers.
-    """
-
-    def __init__(self, dim: int, hidden: int = 128) -> None:
-        first = (nn.Linear(dim, hidden), nn.BatchNorm1d(hidden), nn.ReLU())
-        second = (nn.Linear(hidden, hidden), nn.BatchNorm1d(hidden), nn.ReLU())
-        super().__init__(*first, *second, nn.Linear(hidden, 1))
 
 
 def symmetric_normalised(adj: Tensor) -> Tensor:

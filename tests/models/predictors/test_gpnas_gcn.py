@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import torch
 
-from latentnas.models.predictors import CellEncoder, CellInputs, GPNASHead, get_encoder
+from latentnas.models.predictors import CellEncoder, CellInputs, get_encoder
 from latentnas.spaces import get_space
 
 from .conformance import EncoderConformance
@@ -55,10 +55,3 @@ class TestGPNASGCNWithEpochs(EncoderConformance):
         torch.testing.assert_close(encoder(inputs)[:, 6:], table)
         other = encoder(replace(inputs, epochs=torch.zeros(MAX_EPOCHS + 1, dtype=torch.long)))
         torch.testing.assert_close(other[:, :6], encoder(inputs)[:, :6])
-
-
-def test_head_has_three_layers() -> None:
-    head = GPNASHead(7, hidden=5)
-    kinds = [type(layer).__name__ for layer in head]
-    assert kinds == ["Linear", "BatchNorm1d", "ReLU", "Linear", "BatchNorm1d", "ReLU", "Linear"]
-    assert head(torch.randn(4, 7)).shape == (4, 1)
