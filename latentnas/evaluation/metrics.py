@@ -44,10 +44,10 @@ def n_at_k(predicted: Tensor | Sequence[float], actual: Tensor | Sequence[float]
 
 
 def precision_at_k(predicted: Tensor | Sequence[float], actual: Tensor | Sequence[float], k: int) -> float:
-    """Precision@K of the GATES paper: which share of the K cells with the highest predictions is truly among the best K.
+    """Precision@K of the GATES paper: how many of the K cells with the highest predictions are truly among the best K.
 
-    A cell is among the best K where fewer than K cells are truly better; of equal predictions the earlier cell comes
-    first.
+    The result is their share of the K. A cell is among the best K where fewer than K cells are truly better; of equal
+    predictions the earlier cell comes first.
 
     Raises:
         ObservationError: the lists are not two of the same length n, ``k`` is not in 1..n, or a value is NaN.

@@ -193,7 +193,7 @@ def test_measures_are_read_and_learned() -> None:
     ]
     assert scores[1] > scores[0] + 0.05  # the answer is among the features
     with pytest.raises(ConfigError, match="op_features is a function"):
-        model.save("nowhere")
+        small(op_features=marks, epochs=1).fit(codes, worth(codes)).save("nowhere")
 
     def wrong(space: SearchSpace, codes: Tensor) -> Tensor:
         return torch.zeros(len(codes), 3)

@@ -49,7 +49,7 @@ class Ranker(nn.Module):
         *,
         loss: str = "hinge",
         margin: float = losses.MARGIN,
-        hidden: Sequence[int] = (200,),
+        hidden: Sequence[int] = (300, 300, 300),
         dropout: float = 0.1,
         targets: int = 0,
         target_weight: float = 1.0,
