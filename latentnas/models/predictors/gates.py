@@ -193,7 +193,7 @@ class GATESEncoder(CellEncoder):
             return state[rows[:, :, -1]].flatten(1)
         mask = inputs.edges.mask.unflatten(1, (cells, -1))[:, :, first:]
         mean = mean_of_rows(state, rows[:, :, first:].flatten(0, 1), mask.flatten(0, 1))  # [B * cells, H]
-        return mean.reshape(len(rows), -1)
+        return mean.reshape(len(rows), self.dim)
 
     # --- operations on vertices, eq. 3 and 4 ------------------------------------------------------
 

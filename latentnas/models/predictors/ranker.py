@@ -54,7 +54,7 @@ class Ranker(nn.Module):
         *,
         loss: str = "hinge",
         margin: float = losses.MARGIN,
-        hidden: Sequence[int] = (200,),
+        hidden: Sequence[int] = (300, 300, 300),
         dropout: float = 0.1,
         batch_norm: bool = False,
         targets: int = 0,
