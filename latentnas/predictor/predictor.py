@@ -15,11 +15,14 @@ from torch import Tensor
 from ..device import cpu_threads, resolve_device
 from ..errors import ConfigError, LatentNASError, ObservationError
 from ..evaluation.metrics import kendall_tau
+from ..latent import LatentSpace, resolve_latent
 from ..models.predictors import (
     LOSSES,
+    CellEncoder,
     CellFacts,
     CellInputs,
     Comparator,
+    LatentEncoder,
     NARRanker,
     Ranker,
     encoder_class,
@@ -74,6 +77,8 @@ class Predictor(BaseEstimator):
         targets: measures of cells that an auxiliary head learns, as for ``cell_features`` (ETS of GATES++).
         target_weight: factor of the auxiliary loss.
         options: keyword options of the encoder.
+        latent: for the encoder "latent", the latent space whose encoder is trained further (a name, a folder, or the
+            object); ``options={"frozen": True}`` leaves it as it is. None starts from fresh weights.
         warm_start: whether ``fit`` goes on from the weights of the last ``fit``.
         update_epochs: epochs of ``partial_fit``.
         seed: everything random comes from it.
@@ -109,6 +114,7 @@ class Predictor(BaseEstimator):
         targets: str | Measure | None = None,
         target_weight: float = 1.0,
         options: dict[str, Any] | None = None,
+        latent: LatentSpace | str | Path | None = None,
         warm_start: bool = False,
         update_epochs: int = 50,
         seed: int = 0,
@@ -124,7 +130,7 @@ class Predictor(BaseEstimator):
         self.ensemble, self.canonical = ensemble, canonical
         self.op_features, self.cell_features = op_features, cell_features
         self.targets, self.target_weight = targets, target_weight
-        self.options = options
+        self.options, self.latent = options, latent
         self.warm_start, self.update_epochs = warm_start, update_epochs
         self.seed, self.device, self.threads, self.progress = seed, device, threads, progress
 
@@ -228,7 +234,7 @@ class Predictor(BaseEstimator):
             kind = {"comparator": Comparator, "nar": NARRanker}.get(self.loss, Ranker)
             targets = self._standardizers.get("targets")
             model = kind(
-                get_encoder(self.encoder, facts, **(self.options or {})),
+                self._new_encoder(facts),
                 loss=self.loss,
                 margin=self.margin,
                 hidden=tuple(self.head),
@@ -238,6 +244,14 @@ class Predictor(BaseEstimator):
                 target_weight=self.target_weight,
             )
         return model.to(device).eval()
+
+    def _new_encoder(self, facts: CellFacts) -> CellEncoder:
+        options = self.options or {}
+        if self.latent is None:
+            return get_encoder(self.encoder, facts, **options)
+        latent = resolve_latent(get_space(self.space), self.latent)
+        statistics = {"center": latent.center, "scale": latent.scale}
+        return LatentEncoder.pretrained(facts, latent.model, **statistics, frozen=options.get("frozen", False))
 
     def _calibrate(self, inputs: CellInputs) -> None:
         """Note mean and deviation of every member's scores of the training cells."""
@@ -408,9 +422,25 @@ class Predictor(BaseEstimator):
                 faults += encoder_faults(self.encoder, cell_facts(space), self.options or {})
             except LookupError as error:
                 faults.append(str(error))
+        faults += self._latent_faults(space)
         if faults:
             raise ConfigError("Predictor: " + "; ".join(faults))
         return space
+
+    def _latent_faults(self, space: SearchSpace) -> list[str]:
+        if self.latent is None:
+            return []
+        faults = []
+        if self.encoder != "latent":
+            faults.append(f"latent is for the encoder 'latent', got encoder {self.encoder!r}")
+        others = sorted(set(self.options or {}) - {"frozen"}) if isinstance(self.options, dict) else []
+        if others:
+            faults.append(f"with a latent space the only option is 'frozen', got {', '.join(others)}")
+        try:
+            resolve_latent(space, self.latent)
+        except LatentNASError as error:
+            faults.append(str(error))
+        return faults
 
     def _measure_faults(self) -> list[str]:
         faults = []

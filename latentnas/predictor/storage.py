@@ -11,6 +11,7 @@ import torch
 from ..device import resolve_device
 from ..errors import ConfigError, LatentNASError, UnknownNameError, WeightsError
 from ..latent.storage import load_state, read_tensors, write_atomically, write_tensors
+from ..models.predictors import LatentEncoder
 from ..provenance import provenance
 from ..spaces import SearchSpace, get_space
 from .features import Standardizer
@@ -29,6 +30,10 @@ def save_predictor(predictor: Predictor, folder: str | Path) -> Path:
     folder = Path(folder)
     settings = predictor.get_params(deep=False)
     del settings["space"], settings["device"]
+    if settings["latent"] is not None:  # its weights are stored with the predictor's
+        encoder = predictor.members_[0].encoder
+        assert isinstance(encoder, LatentEncoder)
+        settings["options"], settings["latent"] = encoder.options, None
     settings["head"] = list(settings["head"])
     for kind in DIMS:
         if settings[kind] is not None and not isinstance(settings[kind], str):

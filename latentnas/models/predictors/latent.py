@@ -29,6 +29,9 @@ class LatentEncoder(CellEncoder):
         model: the architecture, ``VAEConfig.encoder``.
         op_embedding, hidden, latent_dim, bidirectional, readout: as there.
         frozen: whether training leaves the encoder as it is, so that only the head learns.
+
+    Attributes:
+        options: these options, from which the same encoder can be built again.
     """
 
     center: Tensor
@@ -48,6 +51,15 @@ class LatentEncoder(CellEncoder):
     ) -> None:
         super().__init__()
         self.dim = latent_dim
+        self.options = {
+            "model": model,
+            "op_embedding": op_embedding,
+            "hidden": hidden,
+            "latent_dim": latent_dim,
+            "bidirectional": bidirectional,
+            "readout": readout,
+            "frozen": frozen,
+        }
         self.encoder = ENCODER_CLASSES[model](
             operation_embedding(facts.num_types, op_embedding),
             num_nodes=facts.num_nodes,

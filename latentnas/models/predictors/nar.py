@@ -136,9 +136,9 @@ class NAREncoder(CellEncoder):
         facts: CellFacts,
         *,
         layers: int = 2,
-        dim: int = 64,
+        dim: int = 32,
         heads: int = 4,
-        feed_forward: int = 128,
+        feed_forward: int = 64,
         tiers: int = TIERS,
         view: str = "auto",
     ) -> None:
