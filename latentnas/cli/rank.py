@@ -87,12 +87,11 @@ def rank(
     if save is not None:
         predictor.save(save.expanduser())
     left_out = int((~known_rows).sum())
+    without = f"; {left_out:,} cells without" if left_out else ""
+    unit = "networks" if predictor.canonical else "cells"
     print_pairs(
         [
-            (
-                "trained on",
-                f"{len(predictor.labels_):,} cells, {name}" + (f"; {left_out:,} without" if left_out else ""),
-            ),
+            ("trained on", f"{len(predictor.labels_):,} {unit}, {name}{without}"),
             ("ranked", f"{len(candidates):,} cells of {found_space.name}"),
             ("written", f"{len(best):,} cells in {out}"),
             *([("best", found_space.format(candidates[best[:1]])[0])] if len(best) else []),
