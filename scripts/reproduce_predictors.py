@@ -86,7 +86,7 @@ def read_table(name: str, folder: Path) -> tuple[Tensor, Tensor, int]:
         table = csv_table.read(folder / "nasbench201_cifar10.csv.gz", space="nasbench201", column="arch_str")
         return table.codes.long(), table.metrics["cifar10_test_200"].double(), 7813
     table = nasbench101_npz.read(folder / "nasbench101.npz")
-    codes, values = table.codes.long(), table.metrics[table.default].double()
+    codes, values = table.codes.long(), table.metrics["test_accuracy@108#0"].double()
     if name == "nasbench101":
         return codes, values, nasbench101_npz.TRAIN_ROWS
     inside, rows = part_of(name, codes)

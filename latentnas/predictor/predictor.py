@@ -62,7 +62,7 @@ class Predictor(BaseEstimator):
         margin: of the hinge losses.
         epochs: passes over the labels.
         batch_size: most cells a step; pairs are formed within a step.
-        learning_rate, weight_decay: of AdamW.
+        learning_rate, weight_decay: of AdamW; None for the learning rate that suits the encoder.
         schedule: "cosine" (with a warm-up) or "constant" learning rate.
         average: over which last share of the epochs the weights are averaged; 0 for the last weights.
         head: sizes of the head's hidden layers.
@@ -100,7 +100,7 @@ class Predictor(BaseEstimator):
         margin: float = 0.1,
         epochs: int = 200,
         batch_size: int = 512,
-        learning_rate: float = 4e-3,
+        learning_rate: float | None = None,
         weight_decay: float = 0.0,
         schedule: str = "cosine",
         average: float = 0.0,
@@ -198,10 +198,11 @@ class Predictor(BaseEstimator):
         inputs = self._inputs(labels.codes).to(device)
         targets = self._standardized("targets", labels.codes)
         targets = None if targets is None else targets.to(device)
+        rate = encoder_class(self.encoder).learning_rate if self.learning_rate is None else self.learning_rate
         trainers = [
             Trainer(
                 member,
-                learning_rate=self.learning_rate,
+                learning_rate=rate,
                 weight_decay=self.weight_decay,
                 schedule=self.schedule,
                 average=self.average,
@@ -220,7 +221,7 @@ class Predictor(BaseEstimator):
                 if not all(map(math.isfinite, losses)):
                     raise ObservationError(
                         f"{self.encoder}: the loss is not finite in epoch {epoch}; a smaller learning_rate than "
-                        f"{self.learning_rate} helps"
+                        f"{rate} helps"
                     )
                 if on_epoch is not None or epoch == epochs - 1:
                     self.members_ = [trainer.result for trainer in trainers]
@@ -406,6 +407,8 @@ class Predictor(BaseEstimator):
             ("target_weight", 0.0, math.inf),
         ):
             value = getattr(self, name)
+            if name == "learning_rate" and value is None:
+                continue
             if isinstance(value, bool) or not isinstance(value, int | float | np.floating) or not low <= value < high:
                 faults.append(f"{name} must be a number, {low:g} <= {name} < {high:g}, got {value!r}")
         sizes = self.head

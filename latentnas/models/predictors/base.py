@@ -120,12 +120,14 @@ class CellEncoder(nn.Module, ABC):
         needs: the views that ``forward`` reads, of "nodes", "edges", "codes", "op_features", "cell_features",
             "op_costs", "epochs".
         invariant: whether isomorphic graphs of the view read get equal embeddings, up to rounding, by construction.
+        learning_rate: what training takes by default, chosen on cells held out of training halves.
     """
 
     dim: int
     name: ClassVar[str] = ""
     needs: ClassVar[tuple[str, ...]] = ("nodes",)
     invariant: ClassVar[bool] = False
+    learning_rate: ClassVar[float] = 4e-3
 
     @abstractmethod
     def forward(self, inputs: CellInputs) -> Tensor:

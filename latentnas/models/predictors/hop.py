@@ -63,6 +63,7 @@ class HOPEncoder(CellEncoder):
     """
 
     invariant = True
+    learning_rate = 2e-3
     needs = ("nodes", "edges", "op_features")
 
     def __init__(

@@ -31,6 +31,7 @@ class MLPEncoder(CellEncoder):
     """
 
     needs = ("codes",)
+    learning_rate = 1e-3  # as published: the layers are wide
 
     def __init__(
         self, facts: CellFacts, *, widths: Sequence[int] = (512, 2048, 2048, 512), reading: str = "one-hot"
