@@ -29,6 +29,50 @@ def kendall_tau(predicted: Tensor | Sequence[float], actual: Tensor | Sequence[f
     return float(kendalltau(left.numpy(), right.numpy()).statistic)
 
 
+def n_at_k(predicted: Tensor | Sequence[float], actual: Tensor | Sequence[float], k: int) -> int:
+    """N@K of the GATES paper: the best true rank, 1 for the best cell, among the K cells with the highest predictions.
+
+    The rank of a cell is 1 plus the number of cells that are truly better; of equal predictions the earlier cell comes
+    first.
+
+    Raises:
+        ObservationError: the lists are not two of the same length n, ``k`` is not in 1..n, or a value is NaN.
+    """
+    predicted, actual = _two_lists("n_at_k", predicted, actual, k)
+    chosen = predicted.argsort(descending=True, stable=True)[:k]
+    return 1 + int((actual > actual[chosen].max()).sum())
+
+
+def precision_at_k(predicted: Tensor | Sequence[float], actual: Tensor | Sequence[float], k: int) -> float:
+    """Precision@K of the GATES paper: how many of the K cells with the highest predictions are truly among the best K.
+
+    The result is their share of the K. A cell is among the best K where fewer than K cells are truly better; of equal
+    predictions the earlier cell comes first.
+
+    Raises:
+        ObservationError: the lists are not two of the same length n, ``k`` is not in 1..n, or a value is NaN.
+    """
+    predicted, actual = _two_lists("precision_at_k", predicted, actual, k)
+    chosen = predicted.argsort(descending=True, stable=True)[:k]
+    threshold = actual.sort(descending=True).values[k - 1]
+    return float((actual[chosen] >= threshold).double().mean())
+
+
+def _two_lists(
+    name: str, predicted: Tensor | Sequence[float], actual: Tensor | Sequence[float], k: int
+) -> tuple[Tensor, Tensor]:
+    left, right = torch.as_tensor(predicted).double().cpu(), torch.as_tensor(actual).double().cpu()
+    if left.ndim != 1 or left.shape != right.shape:
+        raise ObservationError(
+            f"{name}: expected two lists of n values, got shapes {list(left.shape)} and {list(right.shape)}"
+        )
+    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= len(left):
+        raise ObservationError(f"{name}: K must be an integer in 1..{len(left)}, got {k!r}")
+    if bool((left.isnan() | right.isnan()).any()):
+        raise ObservationError(f"{name}: NaN has no rank; leave failed evaluations out")
+    return left, right
+
+
 def incumbents(values: Tensor | Sequence[float]) -> Tensor:
     """The best value found so far after every evaluation: [n] double.
 

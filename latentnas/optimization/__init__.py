@@ -12,12 +12,14 @@ from .base import Proposals, Strategy
 from .evolution import RegularizedEvolution
 from .latent_bo import LatentBO
 from .latent_ei import LatentEI
+from .nar_search import NARSearch
 from .random import RandomSearch
 
 _STRATEGIES: dict[str, Callable[..., Strategy]] = {
     "evolution": RegularizedEvolution,
     "latent-bo": LatentBO,
     "latent-ei": LatentEI,
+    "nar": NARSearch,
     "random": RandomSearch,
 }
 
@@ -68,6 +70,7 @@ def get_strategy(
 __all__ = [
     "LatentBO",
     "LatentEI",
+    "NARSearch",
     "Proposals",
     "RandomSearch",
     "RegularizedEvolution",

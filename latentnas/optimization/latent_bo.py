@@ -11,12 +11,12 @@ from torch import Tensor
 
 from ..errors import ConfigError, ExhaustedError
 from ..latent import LatentSpace
+from ..models.gaussian_process import EXACT_LIMIT, NUM_INDUCING, FeatureGroup, Surrogate, fit_gp
 from ..spaces import SearchSpace
+from ..spaces.features import one_hot_features, path_counts
 from .acquisition import JointPosterior, greedy_batch, log_expected_improvement
 from .base import Proposals
-from .features import one_hot_features, path_counts
 from .latent_strategy import LatentStrategy
-from .surrogates import EXACT_LIMIT, NUM_INDUCING, FeatureGroup, Surrogate, fit_gp
 
 JOINT = 1024
 """Candidates that enter the joint posterior; the rest have the lowest expected improvement."""

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from ..errors import ExhaustedError
 from ..latent import LatentSpace
+from ..models.gaussian_process import EXACT_LIMIT, NUM_INDUCING, FeatureGroup, fit_gp
 from ..spaces import SearchSpace
 from .acquisition import log_expected_improvement, maximize_acquisition
 from .base import Proposals
 from .latent_strategy import LatentStrategy
-from .surrogates import EXACT_LIMIT, NUM_INDUCING, FeatureGroup, fit_gp
 
 WIDENINGS = 8
 TRIES = 64

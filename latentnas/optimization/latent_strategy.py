@@ -8,9 +8,9 @@ import torch
 
 from ..errors import ConfigError
 from ..latent import LatentSpace, resolve_latent
+from ..models.gaussian_process import check_surrogate_options
 from ..spaces import SearchSpace
 from .base import Proposals, Strategy
-from .surrogates import check_surrogate_options
 
 
 class LatentStrategy(Strategy):

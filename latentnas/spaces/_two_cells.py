@@ -158,13 +158,25 @@ class TwoCellSpace(SearchSpace):
     def edge_graphs(self, codes: Tensor) -> EdgeGraphs:
         codes = self.check_codes(codes)
         picked, width = self._picked(codes), self.nodes + 2
-        sources = self._choices.to(codes.device)[picked][..., 0::2]  # [B, 2n, 2]
-        block = torch.arange(2, device=codes.device).repeat_interleave(self.nodes) * width  # [2n]
-        target = block + torch.arange(2, width, device=codes.device).repeat(2)
+        source, target = self._edge_ends(picked)
         ops = codes.new_zeros(len(codes), 2 * width, 2 * width)
         rows = torch.arange(len(codes), device=codes.device)[:, None, None]
-        ops[rows, sources + block[:, None], target[:, None]] = self._edge_ops.to(codes.device)[picked]
+        ops[rows, source, target] = self._edge_ops.to(codes.device)[picked]
         return EdgeGraphs(ops, torch.ones(len(codes), 2 * width, dtype=torch.bool, device=codes.device))
+
+    def _edge_ends(self, picked: Tensor) -> tuple[Tensor, Tensor]:
+        """Vertices of the edge view that the operations of every node join: sources [B, 2n, 2], targets [2n, 1]."""
+        device, width = picked.device, self.nodes + 2
+        block = torch.arange(2, device=device).repeat_interleave(self.nodes)[:, None] * width  # [2n, 1]
+        target = block + torch.arange(2, width, device=device).repeat(2)[:, None]
+        return self._choices.to(device)[picked][..., 0::2] + block, target
+
+    def vertex_edges(self, codes: Tensor) -> Tensor:
+        codes = self.check_codes(codes)
+        source, target = self._edge_ends(self._picked(codes))
+        numbers = codes.new_full((len(codes), self.max_nodes), -1)
+        numbers[:, self._op_vertices.to(codes.device)] = source * 2 * (self.nodes + 2) + target
+        return numbers
 
     def node_graphs(self, codes: Tensor) -> NodeGraphs:
         codes = self.check_codes(codes)

@@ -367,6 +367,21 @@ class SearchSpace(ABC):
         """
         raise InvalidCodeError(f"{self.name} has no edge view: its operations are on vertices; use node_graphs()")
 
+    def vertex_edges(self, codes: Tensor) -> Tensor:
+        """The edge of the edge view on which the operation of each vertex of the node view stands.
+
+        Args:
+            codes: [B, D] long.
+
+        Returns:
+            LongTensor [B, N]: i V + j for edge i -> j, with V vertices in the edge view; -1 for vertices that are no
+            operation. Two vertices on one edge are parallel operations.
+
+        Raises:
+            InvalidCodeError: the space has no edge view.
+        """
+        raise InvalidCodeError(f"{self.name} has no edge view: its operations are on vertices")
+
     # --- costs --------------------------------------------------------------------------------
 
     def costs(self, codes: Tensor, skeleton: Any = None) -> Costs:

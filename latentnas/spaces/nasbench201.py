@@ -146,6 +146,10 @@ class NASBench201(SearchSpace):
         ops[:, source, target] = codes
         return EdgeGraphs(ops, torch.ones(len(codes), 4, dtype=torch.bool, device=codes.device))
 
+    def vertex_edges(self, codes: Tensor) -> Tensor:
+        numbers = torch.tensor([-1, *(4 * source + target for source, target in EDGES), -1], device=codes.device)
+        return numbers.expand(len(self.check_codes(codes)), -1)
+
     def node_graphs(self, codes: Tensor) -> NodeGraphs:
         codes = self.check_codes(codes)
         ops = codes.new_full((len(codes), self.max_nodes), INPUT)

@@ -7,13 +7,13 @@ import torch
 from mpmath import mp, mpf  # type: ignore[import-untyped]
 from torch import Tensor
 
+from latentnas.models.gaussian_process import FeatureGroup, fit_gp
 from latentnas.optimization.acquisition import (
     JointPosterior,
     greedy_batch,
     log_expected_improvement,
     maximize_acquisition,
 )
-from latentnas.optimization.surrogates import FeatureGroup, fit_gp
 
 
 def double(values: list[float]) -> Tensor:

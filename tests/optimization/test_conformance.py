@@ -19,6 +19,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "evolution": {"population_size": 8, "tournament_size": 3},
     "latent-bo": {"initial": 6, "candidates": 64},
     "latent-ei": {"initial": 6},
+    "nar": {"initial": 6, "sample_size": 24, "epochs": 2},
     "random": {},
 }
 """Options that make a strategy quick, and its first phase short."""

@@ -423,6 +423,23 @@ class SpaceConformance:
         assert not (graphs.ops.bool() & ~(graphs.mask[:, :, None] & graphs.mask[:, None, :])).any()
         assert len(graphs.ops.flatten(1).unique(dim=0)) >= len(set(space.keys(codes))), "networks look different"
 
+    def test_vertices_stand_on_the_edges_of_the_edge_view(self, space: SearchSpace) -> None:
+        codes = space.sample(20, seed=1)
+        if not space.edge_types:
+            with pytest.raises(InvalidCodeError, match="no edge view"):
+                space.vertex_edges(codes)
+            return
+        edges, nodes, numbers = space.edge_graphs(codes), space.node_graphs(codes), space.vertex_edges(codes)
+        assert numbers.shape == nodes.ops.shape
+        for ops, types, places in zip(edges.ops.flatten(1), nodes.ops, numbers, strict=True):
+            found: dict[int, list[str]] = {}
+            for op, place in zip(types.tolist(), places.tolist(), strict=True):
+                if place >= 0:
+                    found.setdefault(place, []).append(space.node_types[op])
+            expected = {i: space.edge_types[op] for i, op in enumerate(ops.tolist()) if op != NO_EDGE}
+            named = {place: sorted(names) for place, names in found.items() if names != ["none"]}
+            assert named == {place: sorted(name.split("+")) for place, name in expected.items()}
+
     # --- keys ---------------------------------------------------------------------------------
 
     @few

@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 import torch
 
-from latentnas.optimization.features import one_hot_features, path_counts, path_length
 from latentnas.spaces import OUTPUT, ENASMacro, SearchSpace, get_space
+from latentnas.spaces.features import one_hot_features, path_counts, path_length
 
 
 def paths(space: SearchSpace, code: torch.Tensor) -> list[tuple[int, ...]]:

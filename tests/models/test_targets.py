@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latentnas.errors import ObservationError, UnknownNameError
-from latentnas.optimization.targets import NormalScores, Standardize, target_transform
+from latentnas.models.targets import NormalScores, Standardize, target_transform
 
 QUANTILE = NormalDist().inv_cdf
 VALUES = st.lists(st.floats(-100, 100).map(lambda x: round(x, 3)), min_size=1, max_size=30)

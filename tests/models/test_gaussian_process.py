@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from latentnas.errors import ConfigError, ObservationError, UnknownNameError
-from latentnas.optimization.surrogates import (
+from latentnas.models.gaussian_process import (
     EXACT_LIMIT,
     MIN_NOISE,
     NUM_INDUCING,

@@ -1,4 +1,4 @@
-"""What a surrogate reads of a cell: its operations, its paths from input to output, its latent."""
+"""Feature vectors of cells: operations, and paths from input to output."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..spaces import OUTPUT, SearchSpace
+from .base import SearchSpace
+from .graphs import OUTPUT
 
 PATH_LENGTH = 3
 MAX_PATHS = 1000

@@ -1,0 +1,125 @@
+"""``latentnas rank``: train a predictor on a CSV of evaluated cells, rank a space, write a CSV."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .app import app
+from .output import print_pairs
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..spaces import SearchSpace
+
+BLOCK = 100_000
+"""Cells whose texts are made at once."""
+
+
+@app.command("rank")
+def rank(
+    labels: Annotated[Path, typer.Argument(metavar="CSV", help="Evaluated cells: a column of texts, one of numbers.")],
+    out: Annotated[Path, typer.Option(help="The CSV to write: cell, score, best first.")],
+    space: Annotated[str, typer.Option(help="The space of the cells.")],
+    column: Annotated[str | None, typer.Option(help="The column of cells; by default it is recognised.")] = None,
+    metric: Annotated[str | None, typer.Option(help="The column to rank by; by default the first of numbers.")] = None,
+    minimize: Annotated[bool, typer.Option("--minimize", help="Less is better.")] = False,
+    model: Annotated[str, typer.Option(help="The predictor's encoder.")] = "gates",
+    loss: Annotated[str, typer.Option(help="The loss it is trained by.")] = "hinge",
+    ensemble: Annotated[int, typer.Option(help="Models to train; from 2 on a column std is written.")] = 1,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A further setting of the predictor.")
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option(metavar="N", help="Rank N random cells instead of every network of the space.")
+    ] = None,
+    top: Annotated[int | None, typer.Option(metavar="N", help="Write the best N only.")] = None,
+    unseen: Annotated[bool, typer.Option("--unseen", help="Leave out the cells that were evaluated.")] = False,
+    save: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Keep the trained predictor there.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of training and sample.")] = 0,
+    device: Annotated[str | None, typer.Option(help="Where to train; by default the GPU where there is one.")] = None,
+) -> None:
+    """Train a predictor on evaluated cells and rank the space with it."""
+    from ..benchmarks import csv_table
+    from ..errors import ConfigError
+    from ..predictor import Predictor
+    from ..spaces import get_space
+    from .search import parse_options
+
+    for name, number in (("--sample", sample), ("--top", top)):
+        if number is not None and number < 1:
+            raise ConfigError(f"{name} must be at least 1, got {number}")
+    found_space = get_space(space)
+    settings: dict[str, Any] = {"encoder": model, "loss": loss, "ensemble": ensemble, "seed": seed, "device": device}
+    further = parse_options(set_ or [], "--set")
+    wrong = sorted((further.keys() & {*settings, "space"}) | (further.keys() - set(Predictor._get_param_names())))
+    if wrong:
+        known = sorted(set(Predictor._get_param_names()) - {*settings, "space"})
+        raise ConfigError(f"--set {wrong[0]}=...: no further setting of a predictor; these are {', '.join(known)}")
+    table = csv_table.read(labels.expanduser(), space=found_space, column=column, duplicates="mean")
+    name = table.default if metric is None else metric
+    if name not in table.metrics:
+        raise ConfigError(f"--metric {name}: no column of numbers; these are {', '.join(table.metrics)}")
+    values = table.metrics[name].double()
+    known_rows = values.isfinite()
+    codes, values = table.codes.long()[known_rows], values[known_rows]
+    predictor = Predictor(space=found_space, progress=True, **settings, **further)
+    predictor.fit(codes, -values if minimize else values)
+    candidates = _candidates(found_space, sample, seed)
+    if unseen:
+        candidates = candidates[~_among(found_space, candidates, codes)]
+    scores = predictor.member_scores(candidates)
+    mean, std = scores.mean(0), scores.std(0) if len(scores) > 1 else None
+    best = mean.argsort(descending=True, stable=True)[:top]
+    out = out.expanduser()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with out.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["cell", "score"] if std is None else ["cell", "score", "std"])
+        for part in best.split(BLOCK):
+            columns = [mean[part] * (-1 if minimize else 1)] + ([] if std is None else [std[part]])
+            numbers = [[f"{x:.6g}" for x in values_of.tolist()] for values_of in columns]
+            writer.writerows(zip(found_space.format(candidates[part]), *numbers, strict=True))
+    if save is not None:
+        predictor.save(save.expanduser())
+    left_out = int((~known_rows).sum())
+    without = f"; {left_out:,} cells without" if left_out else ""
+    unit = "networks" if predictor.canonical else "cells"
+    print_pairs(
+        [
+            ("trained on", f"{len(predictor.labels_):,} {unit}, {name}{without}"),
+            ("ranked", f"{len(candidates):,} cells of {found_space.name}"),
+            ("written", f"{len(best):,} cells in {out}"),
+            *([("best", found_space.format(candidates[best[:1]])[0])] if len(best) else []),
+            *([("predictor", str(save))] if save is not None else []),
+        ]
+    )
+
+
+def _candidates(space: SearchSpace, sample: int | None, seed: int) -> Tensor:
+    """Every network of the space, or random cells of different networks: [n, D] long."""
+    import torch
+
+    from ..errors import ConfigError, SpaceTooLargeError
+    from ..seeding import derive_seed
+
+    if sample is not None:
+        drawn = space.canonical(space.sample(sample, seed=derive_seed(seed, "candidates")))
+        return torch.unique(drawn, dim=0)
+    try:
+        return space.networks()
+    except SpaceTooLargeError as error:
+        raise ConfigError(f"{error}; give --sample N") from None
+
+
+def _among(space: SearchSpace, codes: Tensor, others: Tensor) -> Tensor:
+    """Which cells are a network of ``others``: [n] bool."""
+    import torch
+
+    both = torch.cat([space.canonical(others), space.canonical(codes)])
+    number = torch.unique(both, dim=0, return_inverse=True)[1]
+    return torch.isin(number[len(others) :], number[: len(others)])

@@ -1,0 +1,77 @@
+r"""ReNAS: a small convolutional network on the matrices of a cell.
+
+Xu et al., "ReNAS: Relativistic Evaluation of Neural Architecture Search" (CVPR 2021): types, FLOPs and parameters of a
+cell's operations as a stack of matrices (:mod:`.tensor_encoding`), read by LeNet-5: two convolutions with 2 x 2 maximum
+pooling after each, then fully-connected layers of 120 and 84 units. It is trained with the pairwise logistic loss
+
+.. math:: L_1 = \sum_{m < n} \psi((\hat y_m - \hat y_n) \, \mathrm{sign}(y_m - y_n)), \quad
+          \psi(\epsilon) = \log(1 + e^{-\epsilon}) \quad (1)
+
+which is :func:`.losses.pairwise_bce` (eq. 9 of the NAR paper). The convolutions are 3 x 3 with padding, as the matrices
+of cells are smaller than LeNet's images, and pooling rounds up.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from .base import (
+    CellEncoder,
+    CellFacts,
+    CellInputs,
+    choice_fault,
+    costs_fault,
+    edge_view_fault,
+    register_encoder,
+    size_faults,
+)
+from .tensor_encoding import TensorEncoding
+
+VIEWS = ("auto", "nodes", "edges")
+
+
+@register_encoder("renas")
+class ReNASEncoder(CellEncoder):
+    """LeNet-5 on the tensor encoding of cells.
+
+    Args:
+        facts: the space; the costs of its operations must be known.
+        channels: of the first convolution; the second has twice as many.
+        hidden: units of the first fully-connected layer.
+        dim: units of the second, and so the size of the embedding.
+        view: see :class:`.tensor_encoding.TensorEncoding`.
+    """
+
+    needs = ("nodes", "edges", "op_costs")
+
+    def __init__(
+        self, facts: CellFacts, *, channels: int = 32, hidden: int = 120, dim: int = 84, view: str = "auto"
+    ) -> None:
+        super().__init__()
+        self.dim = dim
+        self.encoding = TensorEncoding(facts, view=view)
+        side = -(-self.encoding.width // 4)  # halved twice, rounding up each time
+        self.layers = nn.Sequential(
+            nn.Conv2d(self.encoding.patches, channels, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2, ceil_mode=True),
+            nn.Conv2d(channels, 2 * channels, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2, ceil_mode=True),
+            nn.Flatten(),
+            nn.Linear(2 * channels * side**2, hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, dim),
+        )
+
+    def forward(self, inputs: CellInputs) -> Tensor:
+        embedding: Tensor = self.layers(self.encoding(inputs))
+        return embedding
+
+    @classmethod
+    def faults(cls, facts: CellFacts, options: dict[str, Any]) -> list[str]:
+        found = costs_fault(facts) + size_faults(options, "channels", "hidden", "dim")
+        found += choice_fault(options, "view", VIEWS)
+        return found + (edge_view_fault(facts) if options["view"] == "edges" else [])

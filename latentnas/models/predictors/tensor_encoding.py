@@ -1,0 +1,64 @@
+r"""Cells as stacks of matrices: operation types, then FLOPs and parameters of every place in the network.
+
+Appendix A of NAR (Guo et al., CVPR 2022), after ReNAS (Xu et al., CVPR 2021). With operations on vertices the vector
+of types :math:`o_j = 1, \dots, T` and the vectors of FLOPs :math:`f^{(p)}_j` and parameters :math:`p^{(p)}_j` of place
+p in the network are broadcast to matrices and multiplied by the adjacency A,
+
+.. math:: O_{ij} = A_{ij} o_j, \quad F^{(p)}_{ij} = A_{ij} f^{(p)}_j, \quad P^{(p)}_{ij} = A_{ij} p^{(p)}_j \quad (1)
+
+With operations on edges an entry belongs to the operation of edge i -> j itself, those of parallel operations summed,
+and a missing edge counts as type 0; what a cell spends outside its edges is left out. The matrices are stacked as
+:math:`O, F^{(1)}, P^{(1)}, F^{(2)}, P^{(2)}, \dots`: 19 of 7 x 7 for NAS-Bench-101 with its 9 cells, 31 of 4 x 4 for
+NAS-Bench-201 with its 15.
+
+Types are divided by T, and costs come on a logarithmic scale of 0 to 1 (:func:`latentnas.spaces.costs.cost_tensor`).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .base import CellFacts, CellInputs
+
+
+class TensorEncoding(nn.Module):
+    """The encoding, eq. 1: operations on edges where the space has that view, else on vertices.
+
+    Args:
+        facts: the space; the costs of its operations must be known.
+        view: "edges", "nodes", or "auto".
+
+    Attributes:
+        patches: 1 + 2 P, how many matrices there are.
+        width: their height and width.
+    """
+
+    def __init__(self, facts: CellFacts, *, view: str = "auto") -> None:
+        super().__init__()
+        self.on_edges = facts.has_edges if view == "auto" else view == "edges"
+        self.patches = 1 + 2 * facts.places
+        self.width = facts.edge_nodes if self.on_edges else facts.num_nodes
+        self.types = facts.edge_types if self.on_edges else facts.num_types
+
+    def forward(self, inputs: CellInputs) -> Tensor:
+        """Stacks of matrices: float [B, 1 + 2 P, width, width]."""
+        assert inputs.op_costs is not None
+        return self._by_edges(inputs) if self.on_edges else self._by_vertices(inputs)
+
+    def _by_vertices(self, inputs: CellInputs) -> Tensor:
+        assert inputs.op_costs is not None
+        costs = inputs.op_costs.permute(0, 1, 3, 2).flatten(1, 2)  # [B, 2 P, N]
+        types = ((inputs.nodes.ops + 1) / self.types).to(costs.dtype)[:, None]  # [B, 1, N]
+        vectors = torch.cat([types, costs], 1)
+        return vectors[:, :, None, :] * inputs.nodes.adj[:, None].to(costs.dtype)
+
+    def _by_edges(self, inputs: CellInputs) -> Tensor:
+        assert inputs.op_costs is not None and inputs.vertex_edges is not None and inputs.edges is not None
+        costs = inputs.op_costs.permute(0, 1, 3, 2).flatten(1, 2)  # [B, 2 P, N]
+        types = (inputs.edges.ops / self.types).to(costs.dtype)  # [B, V, V]
+        area = self.width**2
+        place = inputs.vertex_edges.where(inputs.vertex_edges >= 0, area)  # vertices that are no operation go last
+        moved = costs.new_zeros(*costs.shape[:2], area + 1)
+        moved = moved.scatter_add(2, place[:, None].expand_as(costs), costs)[..., :area]
+        return torch.cat([types.flatten(1)[:, None], moved], 1).unflatten(2, (self.width, self.width))

@@ -1,0 +1,220 @@
+"""Classical predictors on feature vectors: a tree ensemble and an exact Gaussian process."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from torch import Tensor
+
+from ..device import cpu_threads
+from ..errors import ConfigError, ObservationError
+from ..evaluation.metrics import kendall_tau
+from ..models.targets import NormalScores
+from ..spaces import SearchSpace, get_space
+from ..spaces.features import one_hot_features, path_counts
+from .labels import as_codes, checked_labels
+
+if TYPE_CHECKING:
+    from ..models.gaussian_process import Surrogate
+
+CHUNK = 32_768
+"""Cells whose features are worked out at once."""
+
+FEATURES = ("operations", "paths", "costs")
+"""Groups of features; see :func:`cell_features`."""
+
+
+def known_features(space: SearchSpace) -> tuple[str, ...]:
+    """The groups of features that the space has: "costs" only where an image network is built around its cells."""
+    try:
+        space.costs(space.sample(1, seed=0))
+    except ConfigError:
+        return FEATURES[:2]
+    return FEATURES
+
+
+def cell_features(space: SearchSpace, codes: Tensor, names: Sequence[str]) -> Tensor:
+    """Feature vectors of cells: [B, D] long -> [B, f] double.
+
+    Args:
+        space: the space of the codes.
+        codes: checked codes.
+        names: any of "operations" (one-hot columns of the code), "paths" (which sequences of last operations some path
+            from input to output has, :func:`latentnas.spaces.features.path_counts`), "costs" (logarithms of parameters
+            and multiply-adds).
+    """
+    groups = []
+    if "operations" in names:
+        groups.append(one_hot_features(space, codes))
+    if "paths" in names:
+        groups.append((path_counts(space, codes) > 0).double())
+    if "costs" in names:
+        costs = space.costs(codes)
+        groups.append(torch.stack([costs.params, costs.macs], 1).double().log1p())
+    return torch.cat(groups, 1)
+
+
+class FeaturePredictor(BaseEstimator, ABC):
+    """Predicts from feature vectors, with the habits of :class:`.predictor.Predictor`.
+
+    Labels are checked as there. Features are those of canonical codes, so that isomorphic cells get equal predictions.
+
+    Attributes:
+        labels_: the different cells trained on, and their values.
+    """
+
+    space: SearchSpace | str
+    features: Sequence[str] | None
+
+    def fit(self, codes: Tensor | Sequence[Sequence[int]], accuracies: Tensor | Sequence[float]) -> FeaturePredictor:
+        """Learn from evaluated cells.
+
+        Args:
+            codes: [n, D] integers.
+            accuracies: [n], larger is better.
+
+        Raises:
+            ConfigError: settings are wrong; the message lists all of them.
+            InvalidCodeError, ObservationError: the labels cannot be learned from.
+        """
+        space = get_space(self.space)
+        faults = self._faults(space)
+        if faults:
+            raise ConfigError(f"{type(self).__name__}: " + "; ".join(faults))
+        labels = checked_labels(space, codes, accuracies, canonical=True)
+        self._names = known_features(space) if self.features is None else tuple(self.features)
+        self._learn(cell_features(space, labels.codes, self._names), labels.values)
+        self.space_, self.labels_ = space, labels
+        return self
+
+    def predict(self, codes: Tensor | Sequence[Sequence[int]], return_std: bool = False) -> Any:
+        """What cells are worth, in units of the accuracies trained on.
+
+        Args:
+            codes: [B, D] integers.
+            return_std: whether to return standard deviations, too.
+
+        Returns:
+            NumPy array [B] of doubles; with ``return_std`` a pair of them.
+
+        Raises:
+            ObservationError: the predictor is not fitted.
+        """
+        if not self.__sklearn_is_fitted__():
+            raise ObservationError(f"this {type(self).__name__} is not fitted yet: call fit(codes, accuracies) first")
+        codes = self.space_.canonical(as_codes(self.space_, codes))
+        distinct, number = torch.unique(codes, dim=0, return_inverse=True) if len(codes) else (codes, codes[:, 0])
+        means, stds = [torch.zeros(0).double()], [torch.zeros(0).double()]
+        for part in distinct.split(CHUNK):
+            if len(part):
+                mean, std = self._moments(cell_features(self.space_, part, self._names))
+                means.append(mean)
+                stds.append(std)
+        predicted = torch.cat(means)[number].numpy()
+        return (predicted, torch.cat(stds)[number].numpy()) if return_std else predicted
+
+    def score(self, codes: Tensor | Sequence[Sequence[int]], accuracies: Tensor | Sequence[float]) -> float:
+        """Kendall's tau-b between predictions and accuracies."""
+        return kendall_tau(torch.from_numpy(self.predict(codes)), torch.as_tensor(np.asarray(accuracies)))
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "labels_")
+
+    @abstractmethod
+    def _learn(self, x: Tensor, values: Tensor) -> None:
+        """Fit features [n, f] double to values [n] double."""
+
+    @abstractmethod
+    def _moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Means and standard deviations at features [m, f]: two [m] double."""
+
+    def _faults(self, space: SearchSpace) -> list[str]:
+        found, names, known = [], self.features, known_features(space)
+        listed = isinstance(names, Sequence) and not isinstance(names, str) and len(names) > 0
+        if names is not None and not (listed and all(name in known for name in names)):
+            found.append(f"features of {space.name} must be None or list some of {', '.join(known)}, got {names!r}")
+        for name in ("trees", "seed", "exact_limit"):
+            value = getattr(self, name, 1)
+            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < (name != "seed"):
+                found.append(
+                    f"{name} must be a {'non-negative' if name == 'seed' else 'positive'} integer, got {value!r}"
+                )
+        return found
+
+
+class ForestPredictor(FeaturePredictor):
+    """An ensemble of extremely randomised trees (Geurts et al., Machine Learning 2006), by scikit-learn.
+
+    The trees learn the normal scores of the accuracies' ranks, as accuracies are heavy-tailed downwards.
+
+    Args:
+        space: the search space, or its name.
+        features: groups of features, see :func:`cell_features`; None for all that the space has.
+        trees: how many.
+        seed: of the trees.
+    """
+
+    def __init__(
+        self,
+        *,
+        space: SearchSpace | str = "nasbench201",
+        features: Sequence[str] | None = None,
+        trees: int = 300,
+        seed: int = 0,
+    ) -> None:
+        self.space, self.features, self.trees, self.seed = space, features, trees, seed
+
+    def _learn(self, x: Tensor, values: Tensor) -> None:
+        from sklearn.ensemble import ExtraTreesRegressor
+
+        self._transform = NormalScores(values)
+        self._forest = ExtraTreesRegressor(self.trees, max_features=1 / 3, random_state=self.seed)
+        self._forest.fit(x.numpy(), self._transform.forward().numpy())
+
+    def _moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        rows = x.numpy().astype(np.float32)
+        each = torch.from_numpy(np.stack([tree.predict(rows) for tree in self._forest.estimators_]))
+        return self._transform.inverse_moments(each.mean(0), each.std(0))
+
+
+class GaussianProcessPredictor(FeaturePredictor):
+    """An exact Gaussian process with a Matern-5/2 kernel, by GPyTorch; sparse beyond ``exact_limit`` labels.
+
+    See :func:`latentnas.models.gaussian_process.fit_gp`. It models the normal scores of the accuracies' ranks.
+
+    Args:
+        space: the search space, or its name.
+        features: groups of features, see :func:`cell_features`; None for all that the space has.
+        exact_limit: most labels that are fitted exactly.
+        seed: of the choice of inducing points.
+    """
+
+    def __init__(
+        self,
+        *,
+        space: SearchSpace | str = "nasbench201",
+        features: Sequence[str] | None = None,
+        exact_limit: int = 1000,
+        seed: int = 0,
+    ) -> None:
+        self.space, self.features, self.exact_limit, self.seed = space, features, exact_limit, seed
+
+    _surrogate: Surrogate
+
+    def _learn(self, x: Tensor, values: Tensor) -> None:
+        from ..models.gaussian_process import FeatureGroup, fit_gp
+
+        self._center, scale = x.mean(0), x.std(0, correction=0)
+        self._scale = torch.where(scale > 1e-9, scale, 1.0)
+        groups = [FeatureGroup(0, x.shape[1])]
+        x = (x - self._center) / self._scale
+        self._surrogate = fit_gp(x, values, groups, target="rank", exact_limit=self.exact_limit, seed=self.seed)
+
+    def _moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        with cpu_threads(1):
+            return self._surrogate.predict((x - self._center) / self._scale)

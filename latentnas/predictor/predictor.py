@@ -1,0 +1,502 @@
+"""Predictor: an encoder, a head, a loss and features, with scikit-learn's habits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from torch import Tensor
+
+from ..device import cpu_threads, resolve_device
+from ..errors import ConfigError, LatentNASError, ObservationError
+from ..evaluation.metrics import kendall_tau
+from ..latent import LatentSpace, resolve_latent
+from ..models.predictors import (
+    LOSSES,
+    CellEncoder,
+    CellFacts,
+    CellInputs,
+    Comparator,
+    LatentEncoder,
+    NARRanker,
+    Ranker,
+    encoder_class,
+    encoder_faults,
+    get_encoder,
+)
+from ..progress import Progress
+from ..seeding import derive_seed
+from ..spaces import SearchSpace, get_space
+from .features import CELL_FEATURES, OP_FEATURES, Measure, Standardizer, get_measure, measured
+from .inputs import cell_facts, cell_inputs
+from .labels import Labels, as_codes, checked_labels
+from .training import SCHEDULES, Trainer, seeded
+
+CHUNK = 32_768
+"""Cells scored at once."""
+
+DIMS = {"op_features": 3, "cell_features": 2, "targets": 2}
+"""Dimensions of what each kind of measure returns."""
+
+
+class Predictor(BaseEstimator):
+    """Ranks the cells of a space after training on a few evaluated ones.
+
+    It has scikit-learn's habits: ``fit``, ``predict``, ``score``, ``get_params`` and ``set_params``; ``clone``,
+    ``cross_val_score`` and the like work with codes as X. Settings are checked by ``fit``, all at once.
+
+    Labels that are NaN or infinite, fewer than two different cells, and labels that are all equal are refused
+    (:class:`~latentnas.errors.ObservationError`). A cell that is given several times counts once, with the mean of its
+    values.
+
+    Args:
+        encoder: a name of :func:`latentnas.models.predictors.list_encoders`.
+        space: the search space, or its name.
+        loss: "hinge" (all pairs), "hinge-cell" (HOP's eq. 11), "bce", "listmle", "mse", "comparator", or
+            "nar" (tiers and ranking; for the encoder "nar").
+        margin: of the hinge losses.
+        epochs: passes over the labels.
+        batch_size: most cells a step; pairs are formed within a step.
+        learning_rate, weight_decay: of AdamW; None for the learning rate that suits the encoder.
+        schedule: "cosine" (with a warm-up) or "constant" learning rate.
+        average: over which last share of the epochs the weights are averaged; 0 for the last weights.
+        head: sizes of the head's hidden layers.
+        dropout: in the head.
+        batch_norm: batch normalisation in the head (GPNAS).
+        ensemble: how many models are trained, from different seeds; scores are the mean.
+        canonical: whether cells are encoded by their canonical codes, so that isomorphic cells (same-network cells)
+            get equal scores, exactly.
+        op_features: measures of operations that the encoder reads, "costs" or a function of (space, codes) that
+            returns [B, N, F] by vertex of the node view (EES of GATES++).
+        cell_features: measures of cells for encoders that read them, "costs" or a function that returns [B, F].
+        targets: measures of cells that an auxiliary head learns, as for ``cell_features`` (ETS of GATES++).
+        target_weight: factor of the auxiliary loss.
+        options: keyword options of the encoder.
+        latent: for the encoder "latent", the latent space whose encoder is trained further (a name, a folder, or the
+            object); ``options={"frozen": True}`` leaves it as it is. None starts from fresh weights.
+        warm_start: whether ``fit`` goes on from the weights of the last ``fit``.
+        update_epochs: epochs of ``partial_fit``.
+        seed: everything random comes from it.
+        device: where to train and predict; by default the GPU where there is one.
+        threads: CPU threads of the training; small models gain nothing from more.
+        progress: whether to show how far the training is.
+
+    Attributes:
+        members_: the trained models, ``ensemble`` of them.
+        labels_: the different cells trained on, and their values.
+    """
+
+    def __init__(
+        self,
+        encoder: str = "gates",
+        *,
+        space: SearchSpace | str = "nasbench201",
+        loss: str = "hinge",
+        margin: float = 0.1,
+        epochs: int = 200,
+        batch_size: int = 512,
+        learning_rate: float | None = None,
+        weight_decay: float = 0.0,
+        schedule: str = "cosine",
+        average: float = 0.0,
+        head: Sequence[int] = (300, 300, 300),
+        dropout: float = 0.1,
+        batch_norm: bool = False,
+        ensemble: int = 1,
+        canonical: bool = True,
+        op_features: str | Measure | None = None,
+        cell_features: str | Measure | None = None,
+        targets: str | Measure | None = None,
+        target_weight: float = 1.0,
+        options: dict[str, Any] | None = None,
+        latent: LatentSpace | str | Path | None = None,
+        warm_start: bool = False,
+        update_epochs: int = 50,
+        seed: int = 0,
+        device: torch.device | str | None = None,
+        threads: int = 1,
+        progress: bool = False,
+    ) -> None:
+        self.encoder, self.space, self.loss, self.margin = encoder, space, loss, margin
+        self.epochs, self.batch_size = epochs, batch_size
+        self.learning_rate, self.weight_decay = learning_rate, weight_decay
+        self.schedule, self.average = schedule, average
+        self.head, self.dropout, self.batch_norm = head, dropout, batch_norm
+        self.ensemble, self.canonical = ensemble, canonical
+        self.op_features, self.cell_features = op_features, cell_features
+        self.targets, self.target_weight = targets, target_weight
+        self.options, self.latent = options, latent
+        self.warm_start, self.update_epochs = warm_start, update_epochs
+        self.seed, self.device, self.threads, self.progress = seed, device, threads, progress
+
+    # --- training ---------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        codes: Tensor | Sequence[Sequence[int]],
+        accuracies: Tensor | Sequence[float],
+        *,
+        on_epoch: Callable[[int], None] | None = None,
+    ) -> Predictor:
+        """Train on evaluated cells.
+
+        Args:
+            codes: [n, D] integers.
+            accuracies: [n], larger is better.
+            on_epoch: called after every epoch with its number; the predictor can be used inside.
+
+        Raises:
+            ConfigError: settings are wrong; the message lists all of them.
+            InvalidCodeError, ObservationError: the labels cannot be learned from, see the class.
+        """
+        space = self._checked_space()
+        labels = checked_labels(space, codes, accuracies, canonical=self.canonical)
+        self._train(space, labels, self.epochs, fresh=not (self.warm_start and self._is_fitted()), on_epoch=on_epoch)
+        return self
+
+    def partial_fit(self, codes: Tensor | Sequence[Sequence[int]], accuracies: Tensor | Sequence[float]) -> Predictor:
+        """Take more labels in: ``update_epochs`` epochs on all labels so far, from the weights as they are.
+
+        The first call is a ``fit``. A cell that was given before counts with the mean of its old and its new value.
+        """
+        if not self._is_fitted():
+            return self.fit(codes, accuracies)
+        space = self._checked_space()
+        codes = as_codes(space, codes)
+        new = torch.as_tensor(np.asarray(accuracies)).double()
+        if new.shape != (len(codes),):
+            raise ObservationError(f"expected one accuracy a cell, shape [{len(codes)}], got {list(new.shape)}")
+        both = torch.cat([self.labels_.codes, codes]), torch.cat([self.labels_.values, new])
+        labels = checked_labels(space, *both, canonical=self.canonical)
+        self._train(space, labels, self.update_epochs, fresh=False, on_epoch=None)
+        return self
+
+    def _train(
+        self,
+        space: SearchSpace,
+        labels: Labels,
+        epochs: int,
+        *,
+        fresh: bool,
+        on_epoch: Callable[[int], None] | None,
+    ) -> None:
+        device = resolve_device(self.device)
+        if fresh:
+            self._standardizers: dict[str, Standardizer] = {}
+            raw = {kind: self._measured(kind, space, labels.codes) for kind in DIMS}
+            self._standardizers = {kind: Standardizer.of(found) for kind, found in raw.items() if found is not None}
+            facts = self._facts(space)
+            self.members_ = [self._new_member(facts, number, device) for number in range(self.ensemble)]
+        self.space_, self.labels_ = space, labels
+        scale = labels.values.std(unbiased=False)
+        values = ((labels.values - labels.values.mean()) / scale).float().to(device)
+        inputs = self._inputs(labels.codes).to(device)
+        targets = self._standardized("targets", labels.codes)
+        targets = None if targets is None else targets.to(device)
+        rate = encoder_class(self.encoder).learning_rate if self.learning_rate is None else self.learning_rate
+        trainers = [
+            Trainer(
+                member,
+                learning_rate=rate,
+                weight_decay=self.weight_decay,
+                schedule=self.schedule,
+                average=self.average,
+                epochs=epochs,
+                batch_size=self.batch_size,
+                seed=derive_seed(self.seed, "member", number, len(labels)),
+            )
+            for number, member in enumerate(self.members_)
+        ]
+        with (
+            cpu_threads(self.threads),
+            Progress(epochs, f"fitting {self.encoder}", unit="epoch", enabled=self.progress) as bar,
+        ):
+            for epoch in range(epochs):
+                losses = [trainer.run_epoch(epoch, inputs, values, targets) for trainer in trainers]
+                if not all(map(math.isfinite, losses)):
+                    raise ObservationError(
+                        f"{self.encoder}: the loss is not finite in epoch {epoch}; a smaller learning_rate than "
+                        f"{rate} helps"
+                    )
+                if on_epoch is not None or epoch == epochs - 1:
+                    self.members_ = [trainer.result for trainer in trainers]
+                    self._calibrate(inputs)
+                if on_epoch is not None:
+                    on_epoch(epoch)
+                bar.update(loss=sum(losses) / len(losses))
+
+    def _new_member(self, facts: CellFacts, number: int, device: torch.device) -> Ranker:
+        with seeded(derive_seed(self.seed, "weights", number), torch.device("cpu")):
+            kind = {"comparator": Comparator, "nar": NARRanker}.get(self.loss, Ranker)
+            targets = self._standardizers.get("targets")
+            model = kind(
+                self._new_encoder(facts),
+                loss=self.loss,
+                margin=self.margin,
+                hidden=tuple(self.head),
+                dropout=self.dropout,
+                batch_norm=self.batch_norm,
+                targets=0 if targets is None else len(targets.center),
+                target_weight=self.target_weight,
+            )
+        return model.to(device).eval()
+
+    def _new_encoder(self, facts: CellFacts) -> CellEncoder:
+        options = self.options or {}
+        if self.latent is None:
+            return get_encoder(self.encoder, facts, **options)
+        latent = resolve_latent(get_space(self.space), self.latent)
+        statistics = {"center": latent.center, "scale": latent.scale}
+        return LatentEncoder.pretrained(facts, latent.model, **statistics, frozen=options.get("frozen", False))
+
+    def _calibrate(self, inputs: CellInputs) -> None:
+        """Note mean and deviation of every member's scores of the training cells."""
+        if self.loss == "comparator":
+            return
+        with torch.inference_mode():
+            scores = torch.stack([member(inputs) for member in self.members_]).double().cpu()  # [members, n]
+        self._center, self._spread = scores.mean(1), scores.std(1, unbiased=False)
+
+    # --- prediction -------------------------------------------------------------------------------
+
+    def predict(self, codes: Tensor | Sequence[Sequence[int]], return_std: bool = False) -> Any:
+        """What cells are worth, in units of the accuracies trained on.
+
+        Ranking losses leave the scale of scores open, so each member's scores are shifted and scaled to the mean and
+        the standard deviation that the training labels have. With ``loss="comparator"`` the cells given are sorted by
+        randomised quick-sort, and each gets the training labels' quantile of its place: values depend on the cells
+        they were asked with.
+
+        Args:
+            codes: [B, D] integers.
+            return_std: whether to return the standard deviation over the members of the ensemble, too.
+
+        Returns:
+            NumPy array [B] of doubles; with ``return_std`` a pair of them.
+
+        Raises:
+            ConfigError: ``return_std`` with a single model.
+            ObservationError: the predictor is not fitted.
+        """
+        if return_std and self.ensemble < 2:
+            raise ConfigError("Predictor: return_std needs an ensemble of at least 2, got ensemble=1")
+        scores = self.member_scores(codes)
+        mean = scores.mean(0).numpy()
+        return (mean, scores.std(0).numpy()) if return_std else mean
+
+    def member_scores(self, codes: Tensor | Sequence[Sequence[int]]) -> Tensor:
+        """What each member of the ensemble predicts: double [members, B]."""
+        self._check_fitted()
+        codes = as_codes(self.space_, codes)
+        kept = self.space_.canonical(codes) if self.canonical else codes
+        distinct, number = _distinct(self.space_, kept)  # equal cells are scored once, so they get equal scores
+        with torch.inference_mode():
+            if self.loss == "comparator":
+                return self._compared(distinct)[:, number]
+            parts = [self._scores(part) for part in distinct.split(CHUNK)]
+        scores = torch.cat(parts, 1) if parts else torch.zeros(len(self.members_), 0, dtype=torch.double)
+        known = self.labels_.values
+        flat = self._spread[:, None] <= 0  # a model that tells no cells apart predicts the mean
+        standard = (scores - self._center[:, None]) / torch.where(flat, 1.0, self._spread[:, None])
+        standard = torch.where(flat, 0.0, standard)
+        return (known.mean() + known.std(unbiased=False) * standard)[:, number]
+
+    def _scores(self, codes: Tensor) -> Tensor:
+        """Raw scores of at most CHUNK cells: double [members, B]."""
+        inputs = self._inputs(codes).to(self._device())
+        return torch.stack([member(inputs) for member in self.members_]).double().cpu()
+
+    def _compared(self, codes: Tensor) -> Tensor:
+        """Places of all cells in the order that each comparator sorts them into, as label quantiles."""
+        found = []
+        for number, member in enumerate(self.members_):
+            assert isinstance(member, Comparator)
+            parts = [member.encoder(self._inputs(part).to(self._device())) for part in codes.split(CHUNK)]
+            with seeded(derive_seed(self.seed, "pivots", number), torch.device("cpu")):
+                places = member.rank(torch.cat(parts)) if parts else torch.zeros(0)
+            found.append(torch.quantile(self.labels_.values, (places.double().cpu() + 0.5) / max(1, len(codes))))
+        return torch.stack(found)
+
+    def score(self, codes: Tensor | Sequence[Sequence[int]], accuracies: Tensor | Sequence[float]) -> float:
+        """Kendall's tau-b between predictions and accuracies."""
+        return kendall_tau(torch.from_numpy(self.predict(codes)), torch.as_tensor(np.asarray(accuracies)))
+
+    def explain(self, codes: Tensor | Sequence[Sequence[int]]) -> dict[str, Tensor]:
+        """What the first member's encoder weighed in each cell, see the encoder; of the cells as they are encoded.
+
+        With ``canonical`` these are the canonical codes, ``space.canonical(codes)``.
+        """
+        self._check_fitted()
+        codes = as_codes(self.space_, codes)
+        kept = self.space_.canonical(codes) if self.canonical else codes
+        with torch.inference_mode():
+            found = self.members_[0].encoder.explain(self._inputs(kept).to(self._device()))
+        return {name: tensor.cpu() for name, tensor in found.items()}
+
+    # --- storage ----------------------------------------------------------------------------------
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the fitted predictor: ``model.safetensors`` and ``config.json``.
+
+        Raises:
+            ConfigError: a measure is a function of your own, which has no name to be stored under.
+            ObservationError: the predictor is not fitted.
+            WeightsError: the folder cannot be written.
+        """
+        from .storage import save_predictor
+
+        self._check_fitted()
+        return save_predictor(self, folder)
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        space: SearchSpace | None = None,
+        device: torch.device | str | None = None,
+    ) -> Predictor:
+        """Read what :meth:`save` wrote; nothing in it is executed.
+
+        Args:
+            folder: where.
+            space: for a space that is not registered.
+            device: where to use it.
+
+        Raises:
+            WeightsError: files are missing, damaged or of another space.
+        """
+        from .storage import load_predictor
+
+        return load_predictor(folder, space=space, device=device)
+
+    # --- settings ---------------------------------------------------------------------------------
+
+    def _checked_space(self) -> SearchSpace:
+        """The space, after all settings are checked."""
+        faults: list[str] = []
+        try:
+            space = self.space if isinstance(self.space, SearchSpace) else get_space(self.space)
+        except (LatentNASError, TypeError) as error:
+            raise ConfigError(f"Predictor: {error}") from None
+        if self.loss == "nar" and self.encoder != "nar":
+            faults.append(f"the loss 'nar' classifies the tiers of the encoder 'nar', got encoder {self.encoder!r}")
+        if self.batch_norm is True and self.loss == "comparator":
+            faults.append("batch_norm is for heads that score cells, not for the loss 'comparator'")
+        if self.loss not in LOSSES:
+            faults.append(f"loss must be one of {', '.join(LOSSES)}, got {self.loss!r}")
+        if self.schedule not in SCHEDULES:
+            faults.append(f"schedule must be one of {', '.join(SCHEDULES)}, got {self.schedule!r}")
+        for name in ("epochs", "batch_size", "ensemble", "update_epochs", "threads"):
+            value = getattr(self, name)
+            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+                faults.append(f"{name} must be a positive integer, got {value!r}")
+        if self.batch_size == 1:
+            faults.append("batch_size must be at least 2: pairs are formed within a step")
+        for name, low, high in (
+            ("margin", 0.0, math.inf),
+            ("learning_rate", 0.0, 1.0),
+            ("weight_decay", 0.0, math.inf),
+            ("average", 0.0, 1.0),
+            ("dropout", 0.0, 1.0),
+            ("target_weight", 0.0, math.inf),
+        ):
+            value = getattr(self, name)
+            if name == "learning_rate" and value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float | np.floating) or not low <= value < high:
+                faults.append(f"{name} must be a number, {low:g} <= {name} < {high:g}, got {value!r}")
+        sizes = self.head
+        if not isinstance(sizes, Sequence) or not all(isinstance(s, int) and 1 <= s <= 8192 for s in sizes):
+            faults.append(f"head must be a list of layer sizes in 1..8192, got {sizes!r}")
+        for name in ("canonical", "warm_start", "progress", "batch_norm"):
+            if not isinstance(getattr(self, name), bool):
+                faults.append(f"{name} must be True or False, got {getattr(self, name)!r}")
+        faults += self._measure_faults()
+        if self.options is not None and not isinstance(self.options, dict):
+            faults.append(f"options must be a dictionary, got {self.options!r}")
+        else:
+            try:
+                faults += encoder_faults(self.encoder, cell_facts(space), self.options or {})
+            except LookupError as error:
+                faults.append(str(error))
+        faults += self._latent_faults(space)
+        if faults:
+            raise ConfigError("Predictor: " + "; ".join(faults))
+        return space
+
+    def _latent_faults(self, space: SearchSpace) -> list[str]:
+        if self.latent is None:
+            return []
+        faults = []
+        if self.encoder != "latent":
+            faults.append(f"latent is for the encoder 'latent', got encoder {self.encoder!r}")
+        others = sorted(set(self.options or {}) - {"frozen"}) if isinstance(self.options, dict) else []
+        if others:
+            faults.append(f"with a latent space the only option is 'frozen', got {', '.join(others)}")
+        try:
+            resolve_latent(space, self.latent)
+        except LatentNASError as error:
+            faults.append(str(error))
+        return faults
+
+    def _measure_faults(self) -> list[str]:
+        faults = []
+        for kind in DIMS:
+            given = getattr(self, kind)
+            if isinstance(given, str):
+                known = OP_FEATURES if kind == "op_features" else CELL_FEATURES
+                if given not in known:
+                    faults.append(f"{kind} must be one of {', '.join(known)}, a function or None, got {given!r}")
+            elif given is not None and not callable(given):
+                faults.append(f"{kind} must be a name, a function or None, got {given!r}")
+        return faults
+
+    # --- inside -----------------------------------------------------------------------------------
+
+    def _facts(self, space: SearchSpace) -> CellFacts:
+        sizes = {kind: len(self._standardizers[kind].center) for kind in self._standardizers if kind != "targets"}
+        return cell_facts(space, **sizes)
+
+    def _measured(self, kind: str, space: SearchSpace, codes: Tensor) -> Tensor | None:
+        given = getattr(self, kind)
+        if given is None:
+            return None
+        known = OP_FEATURES if kind == "op_features" else CELL_FEATURES
+        return measured(get_measure(given, known, kind), space, codes, DIMS[kind])
+
+    def _standardized(self, kind: str, codes: Tensor) -> Tensor | None:
+        found = self._measured(kind, self.space_, codes)
+        return None if found is None else self._standardizers[kind](found)
+
+    def _inputs(self, codes: Tensor) -> CellInputs:
+        features = {kind: self._standardized(kind, codes) for kind in ("op_features", "cell_features")}
+        costs = "op_costs" in encoder_class(self.encoder).needs
+        return cell_inputs(self.space_, codes, **features, costs=costs)
+
+    def _device(self) -> torch.device:
+        return next(self.members_[0].parameters()).device
+
+    def _is_fitted(self) -> bool:
+        return hasattr(self, "members_")
+
+    def _check_fitted(self) -> None:
+        if not self._is_fitted():
+            raise ObservationError("this Predictor is not fitted yet: call fit(codes, accuracies) first")
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return self._is_fitted()
+
+
+def _distinct(space: SearchSpace, codes: Tensor) -> tuple[Tensor, Tensor]:
+    """Different rows, and which of them each row is: [B, D] -> [n, D], [B]."""
+    if math.prod(space.cardinalities) > 2**63:
+        return torch.unique(codes, dim=0, return_inverse=True) if len(codes) else (codes, torch.zeros(0).long())
+    found, number = torch.unique(space.positions(codes), return_inverse=True)
+    first = torch.full((len(found),), len(codes)).scatter_reduce(0, number, torch.arange(len(codes)), "amin")
+    return codes[first], number
