@@ -63,7 +63,6 @@ class HOPEncoder(CellEncoder):
     """
 
     invariant = True
-    learning_rate = 2e-3
     needs = ("nodes", "edges", "op_features")
 
     def __init__(
@@ -121,6 +120,10 @@ class HOPEncoder(CellEncoder):
         if options["view"] == "edges" and not facts.has_edges:
             found.append("view 'edges': the space has operations on vertices only")
         return found
+
+    @classmethod
+    def learning_rate(cls, facts: CellFacts) -> float:
+        return 2e-3 if facts.has_edges else 1e-3
 
     def forward(self, inputs: CellInputs) -> Tensor:
         plan, links = self._read_graphs(inputs, merge=True)
