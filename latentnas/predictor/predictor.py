@@ -198,7 +198,9 @@ class Predictor(BaseEstimator):
         inputs = self._inputs(labels.codes).to(device)
         targets = self._standardized("targets", labels.codes)
         targets = None if targets is None else targets.to(device)
-        rate = encoder_class(self.encoder).learning_rate if self.learning_rate is None else self.learning_rate
+        rate = self.learning_rate
+        if rate is None:
+            rate = encoder_class(self.encoder).learning_rate(cell_facts(space))
         trainers = [
             Trainer(
                 member,

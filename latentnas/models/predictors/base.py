@@ -120,14 +120,12 @@ class CellEncoder(nn.Module, ABC):
         needs: the views that ``forward`` reads, of "nodes", "edges", "codes", "op_features", "cell_features",
             "op_costs", "epochs".
         invariant: whether isomorphic graphs of the view read get equal embeddings, up to rounding, by construction.
-        learning_rate: what training takes by default, chosen on cells held out of training halves.
     """
 
     dim: int
     name: ClassVar[str] = ""
     needs: ClassVar[tuple[str, ...]] = ("nodes",)
     invariant: ClassVar[bool] = False
-    learning_rate: ClassVar[float] = 4e-3
 
     @abstractmethod
     def forward(self, inputs: CellInputs) -> Tensor:
@@ -144,6 +142,11 @@ class CellEncoder(nn.Module, ABC):
     def faults(cls, facts: CellFacts, options: dict[str, Any]) -> list[str]:
         """Everything that is wrong with ``options`` (defaults filled in) for a space of these facts."""
         return []
+
+    @classmethod
+    def learning_rate(cls, facts: CellFacts) -> float:
+        """The learning rate that training takes by default, chosen on cells held out of training halves."""
+        return 4e-3
 
     @classmethod
     def default_options(cls) -> dict[str, Any]:

@@ -146,6 +146,10 @@ class GATESEncoder(CellEncoder):
             found.append("view 'edges': the space has operations on vertices only")
         return found
 
+    @classmethod
+    def learning_rate(cls, facts: CellFacts) -> float:
+        return 4e-3 if facts.has_edges else 1e-3
+
     def forward(self, inputs: CellInputs) -> Tensor:
         return self._from_edges(inputs) if self.on_edges else self._from_nodes(inputs)
 

@@ -20,8 +20,8 @@ The cell-hierarchical gated module (CGM) reads each layer t out as :math:`h_t` a
 The formulas leave open what decides most of HOP's quality, so these are options: ``none`` (whether 'no edge' is an
 operation with an embedding that takes part in the softmax), ``residual`` and ``readout``. ``none="skip"``,
 ``residual="none"``, ``readout="mean"`` is the literal reading; the defaults are what cells held out of the training
-half of NAS-Bench-201 and NAS-Bench-101 preferred. As in GATES, :math:`x^0` is a learnt vector at the inputs and zero
-elsewhere, inputs keep their own :math:`W_x x_i`, and between layers stands a ReLU.
+halves of NAS-Bench-201 (operations on edges) and NAS-Bench-101 (on vertices) preferred. As in GATES, :math:`x^0` is a learnt
+vector at the inputs and zero elsewhere, inputs keep their own :math:`W_x x_i`, and between layers stands a ReLU.
 """
 
 from __future__ import annotations
@@ -56,14 +56,14 @@ class HOPEncoder(CellEncoder):
         none: "embed": 'no edge' is an operation that sends information and takes part in the softmax; "skip": it is
             no edge. Of operations on edges only.
         self_loop: whether a vertex attends to itself, too. Of operations on vertices only.
-        residual: "linear": :math:`x'_i` plus :math:`W_x x_i`; "none": nothing is added.
+        residual: "linear": :math:`x'_i` plus :math:`W_x x_i`; "none": nothing is added; "auto": linear where operations
+            are on edges, else none.
         readout: :math:`h_t` is the "output" vertex's state, or the "mean" (eq. 8) over the vertices; "auto": the
             output where operations are on edges and the cell has one, else the mean.
         fusion: "gated": CGM; "last": :math:`h_K` alone (HOP without CGM).
     """
 
     invariant = True
-    learning_rate = 2e-3
     needs = ("nodes", "edges", "op_features")
 
     def __init__(
@@ -77,7 +77,7 @@ class HOPEncoder(CellEncoder):
         view: str = "auto",
         none: str = "embed",
         self_loop: bool = True,
-        residual: str = "linear",
+        residual: str = "auto",
         readout: str = "auto",
         fusion: str = "gated",
     ) -> None:
@@ -86,6 +86,8 @@ class HOPEncoder(CellEncoder):
         self.on_edges = facts.has_edges if view == "auto" else view == "edges"
         self.with_none, self.self_loop, self.residual, self.fusion = none == "embed", self_loop, residual, fusion
         self.cells, inputs = (facts.edge_cells, facts.edge_inputs) if self.on_edges else (1, 1)
+        if residual == "auto":
+            self.residual = "linear" if self.on_edges else "none"
         if readout == "auto":
             readout = "output" if self.on_edges and facts.edge_output else "mean"
         self.readout = readout
@@ -115,12 +117,16 @@ class HOPEncoder(CellEncoder):
         found += choice_fault(options, "view", ("auto", "nodes", "edges"))
         found += choice_fault(options, "none", ("embed", "skip"))
         found += choice_fault(options, "self_loop", (True, False))
-        found += choice_fault(options, "residual", ("linear", "none"))
+        found += choice_fault(options, "residual", ("auto", "linear", "none"))
         found += choice_fault(options, "readout", ("auto", "output", "mean"))
         found += choice_fault(options, "fusion", ("gated", "last"))
         if options["view"] == "edges" and not facts.has_edges:
             found.append("view 'edges': the space has operations on vertices only")
         return found
+
+    @classmethod
+    def learning_rate(cls, facts: CellFacts) -> float:
+        return 2e-3 if facts.has_edges else 1e-3
 
     def forward(self, inputs: CellInputs) -> Tensor:
         plan, links = self._read_graphs(inputs, merge=True)

@@ -65,7 +65,7 @@ def test_operations_on_edges(options: dict[str, object]) -> None:
 
 def test_operations_on_vertices() -> None:
     cells = inputs("nasbench101", NB101.sample(15, seed=0))
-    model = encoder("hop", "nasbench101", layers=2, hidden=8, op_embedding=5, input_embedding=6)
+    model = encoder("hop", "nasbench101", layers=2, hidden=8, op_embedding=5, input_embedding=6, residual="linear")
     assert isinstance(model, HOPEncoder)
     found, weights = model(cells), model.explain(cells)["attention"]
     for b in range(15):
