@@ -36,11 +36,11 @@ from latentnas.latent.smoothness import (
     one_hot,
     one_hot_smoothness,
 )
-from latentnas.optimization.features import one_hot_features
 from latentnas.optimization.sparse_gp import fit_sparse_gp
 from latentnas.progress import Progress
 from latentnas.report.paper_figures import Map, SmoothnessCurves, draw_maps, draw_smoothness, draw_structure, tsne
 from latentnas.report.paper_figures import pearson as correlation
+from latentnas.spaces.features import one_hot_features
 from latentnas.spaces.graph_measures import average_path_length, clustering_coefficient, transitivity
 
 PUBLISHED_STRUCTURE = {"clustering coefficient": -0.39, "average path length": 0.32}

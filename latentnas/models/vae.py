@@ -14,7 +14,7 @@ from ..spaces.graphs import NodeGraphs
 from .adjacency import AdjacencyEncoder
 from .decoder import DVAEDecoder
 from .dvae import DVAEEncoder, GatedSum
-from .embedding import OperationEmbedding, operation_embedding
+from .embedding import OneHotOperations, OperationEmbedding, operation_embedding
 from .gcn import GCNEncoder
 from .gcn_pyg import PyGGCNEncoder
 from .graphrnn import GraphRNNDecoder
@@ -208,6 +208,26 @@ RECURRENT: dict[str, Callable[..., nn.Module]] = {
 }
 
 
+def build_encoder(config: VAEConfig, operations: OneHotOperations | OperationEmbedding) -> nn.Module:
+    """The encoder of ``config``, which reads vertex types through ``operations``."""
+    if config.free_types is not None and config.free_edges is not None:
+        return AdjacencyEncoder(
+            operations,
+            num_nodes=config.num_nodes,
+            latent_dim=config.latent_dim,
+            free_types=config.free_types,
+            free_edges=config.free_edges,
+        )
+    return RECURRENT[config.encoder](
+        operations,
+        num_nodes=config.num_nodes,
+        hidden=config.hidden,
+        latent_dim=config.latent_dim,
+        bidirectional=config.bidirectional,
+        readout=config.readout,
+    )
+
+
 class GraphVAE(nn.Module):
     r"""A VAE whose evidence lower bound is eq. 1 of the operation-embedding paper:
 
@@ -235,7 +255,7 @@ class GraphVAE(nn.Module):
         self.operations = operation_embedding(config.num_types, config.op_embedding)
         if embeddings is not None:
             self._start_from(embeddings)
-        self.encoder = self._encoder(config)
+        self.encoder = build_encoder(config, self.operations)
         self.decoder = self._decoder(config)
 
     def _start_from(self, embeddings: Tensor) -> None:
@@ -249,24 +269,6 @@ class GraphVAE(nn.Module):
             )
         with torch.no_grad():
             self.operations.weight.copy_(embeddings)
-
-    def _encoder(self, config: VAEConfig) -> nn.Module:
-        if config.free_types is not None and config.free_edges is not None:
-            return AdjacencyEncoder(
-                self.operations,
-                num_nodes=config.num_nodes,
-                latent_dim=config.latent_dim,
-                free_types=config.free_types,
-                free_edges=config.free_edges,
-            )
-        return RECURRENT[config.encoder](
-            self.operations,
-            num_nodes=config.num_nodes,
-            hidden=config.hidden,
-            latent_dim=config.latent_dim,
-            bidirectional=config.bidirectional,
-            readout=config.readout,
-        )
 
     def _decoder(self, config: VAEConfig) -> DVAEDecoder | SVAEDecoder | GraphRNNDecoder:
         sizes: dict[str, Any] = {

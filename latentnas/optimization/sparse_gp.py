@@ -1,7 +1,7 @@
 """A sparse Gaussian process that is trained as a whole, and how well a representation of cells lets it predict.
 
 D-VAE and the operation-embedding paper judge a latent space by a sparse Gaussian process from latents to
-accuracies: 500 inducing points, one RBF lengthscale a dimension. :func:`latentnas.optimization.surrogates.fit_gp`
+accuracies: 500 inducing points, one RBF lengthscale a dimension. :func:`latentnas.models.gaussian_process.fit_gp`
 chooses its inducing points greedily and takes the kernel from a subset, which is what a search can afford at
 every step; here lengthscales, variances, mean and inducing points all climb the collapsed bound (Titsias,
 AISTATS 2009) together.
@@ -18,9 +18,9 @@ from torch import Tensor
 
 from ..device import cpu_threads
 from ..errors import ConfigError, ObservationError
+from ..models.gaussian_process import NUM_INDUCING, Surrogate
+from ..models.targets import Standardize
 from ..seeding import as_generator
-from .surrogates import NUM_INDUCING, Surrogate
-from .targets import Standardize
 
 if TYPE_CHECKING:
     from botorch.models import SingleTaskGP

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from latentnas.errors import ConfigError, ObservationError
+from latentnas.models.gaussian_process import FeatureGroup, fit_gp
 from latentnas.optimization.sparse_gp import JITTER, collapsed_bound, fit_sparse_gp, predictive_performance
-from latentnas.optimization.surrogates import FeatureGroup, fit_gp
 
 SHORT = ((100, 15), (None, 5))
 

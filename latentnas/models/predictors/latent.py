@@ -7,6 +7,7 @@ a cell. Here the means, standardised by the statistics of the latent space, go t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from ...errors import ConfigError
 from ..embedding import operation_embedding
-from ..vae import ENCODER_CLASSES, GraphVAE, VAEConfig
+from ..vae import GraphVAE, VAEConfig, build_encoder
 from .base import CellEncoder, CellFacts, CellInputs, flag_fault, register_encoder
 
 
@@ -27,7 +28,7 @@ class LatentEncoder(CellEncoder):
     Args:
         facts: the space.
         model: the architecture, ``VAEConfig.encoder``.
-        op_embedding, hidden, latent_dim, bidirectional, readout: as there.
+        op_embedding, hidden, latent_dim, bidirectional, readout, free_types, free_edges: as there.
         frozen: whether training leaves the encoder as it is, so that only the head learns.
 
     Attributes:
@@ -47,28 +48,29 @@ class LatentEncoder(CellEncoder):
         latent_dim: int = 16,
         bidirectional: bool = True,
         readout: str = "all",
+        free_types: Sequence[int] | None = None,
+        free_edges: Sequence[Sequence[int]] | None = None,
         frozen: bool = False,
     ) -> None:
         super().__init__()
         self.dim = latent_dim
-        self.options = {
-            "model": model,
-            "op_embedding": op_embedding,
-            "hidden": hidden,
-            "latent_dim": latent_dim,
-            "bidirectional": bidirectional,
-            "readout": readout,
-            "frozen": frozen,
-        }
-        self.encoder = ENCODER_CLASSES[model](
-            operation_embedding(facts.num_types, op_embedding),
+        config = VAEConfig(
+            num_types=facts.num_types,
             num_nodes=facts.num_nodes,
+            encoder=model,
+            op_embedding=op_embedding,
             hidden=hidden,
             latent_dim=latent_dim,
             bidirectional=bidirectional,
             readout=readout,
+            free_types=free_types,  # type: ignore[arg-type]
+            free_edges=free_edges,  # type: ignore[arg-type]
         )
-        self.encoder.get_submodule("logvar").requires_grad_(False)  # only the mean is read
+        self.options = {**options_of(config), "frozen": frozen}
+        self.encoder = build_encoder(config, operation_embedding(facts.num_types, op_embedding))
+        for name, parameter in self.encoder.named_parameters():
+            if name.startswith("logvar"):
+                parameter.requires_grad_(False)  # only the mean is read
         if frozen:
             self.encoder.requires_grad_(False)
         self.register_buffer("center", torch.zeros(latent_dim))
@@ -134,4 +136,6 @@ def options_of(config: VAEConfig) -> dict[str, Any]:
         "latent_dim": config.latent_dim,
         "bidirectional": config.bidirectional,
         "readout": config.readout,
+        "free_types": config.free_types,
+        "free_edges": config.free_edges,
     }

@@ -31,7 +31,6 @@ class MLPEncoder(CellEncoder):
     """
 
     needs = ("codes",)
-    learning_rate = 1e-3  # as published: the layers are wide
 
     def __init__(
         self, facts: CellFacts, *, widths: Sequence[int] = (512, 2048, 2048, 512), reading: str = "one-hot"
@@ -46,6 +45,11 @@ class MLPEncoder(CellEncoder):
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
 
     offsets: Tensor
+
+    @classmethod
+    def learning_rate(cls, facts: CellFacts) -> float:
+        """As published: the layers are wide."""
+        return 1e-3
 
     def forward(self, inputs: CellInputs) -> Tensor:
         codes = inputs.codes
