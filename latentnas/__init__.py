@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .evaluation import get_evaluator, list_evaluators
     from .latent import LatentSpace, list_latent_spaces
     from .optimization import get_strategy, list_strategies
+    from .predictor import Predictor
     from .report import write_report
     from .spaces import check_space, get_space, list_spaces, register_space
 
@@ -19,6 +20,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "CampaignConfig": "campaign",
     "LatentSpace": "latent",
+    "Predictor": "predictor",
     "SearchResult": "campaign",
     "check_space": "spaces",
     "get_benchmark": "benchmarks",
@@ -51,6 +53,7 @@ def __dir__() -> list[str]:
 __all__ = [
     "CampaignConfig",
     "LatentSpace",
+    "Predictor",
     "SearchResult",
     "__version__",
     "check_space",

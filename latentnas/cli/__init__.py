@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from . import bench, data, doctor, draw, explore, latents, reports, search, spaces
+from . import bench, data, doctor, draw, explore, latents, rank, reports, search, spaces
 from .app import INTERRUPTED, app
 
 
@@ -17,4 +17,17 @@ def main() -> None:
         sys.exit(INTERRUPTED)
 
 
-__all__ = ["app", "bench", "data", "doctor", "draw", "explore", "latents", "main", "reports", "search", "spaces"]
+__all__ = [
+    "app",
+    "bench",
+    "data",
+    "doctor",
+    "draw",
+    "explore",
+    "latents",
+    "main",
+    "rank",
+    "reports",
+    "search",
+    "spaces",
+]

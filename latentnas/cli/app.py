@@ -24,7 +24,7 @@ def one_line(error: Exception) -> str:
 
 
 ORDER = (
-    "spaces", "draw", "data", "benchmarks", "pretrain", "encode", "decode", "explore", "search", "report", "bench",
+    "spaces", "draw", "data", "benchmarks", "pretrain", "encode", "decode", "explore", "search", "rank", "report", "bench",
     "doctor",
 )  # fmt: skip
 """Commands in the order of their use, for the help."""

@@ -20,9 +20,8 @@ The cell-hierarchical gated module (CGM) reads each layer t out as :math:`h_t` a
 The formulas leave open what decides most of HOP's quality, so these are options: ``none`` (whether 'no edge' is an
 operation with an embedding that takes part in the softmax), ``residual`` and ``readout``. ``none="skip"``,
 ``residual="none"``, ``readout="mean"`` is the literal reading; the defaults are what cells held out of the training
-halves of NAS-Bench-201 (operations on edges) and NAS-Bench-101 (on vertices) preferred. As in GATES, :math:`x^0` is
-a learnt vector at the inputs and zero elsewhere, inputs keep their own :math:`W_x x_i`, and between layers stands a
-ReLU.
+halves of NAS-Bench-201 (operations on edges) and NAS-Bench-101 (on vertices) preferred. As in GATES, :math:`x^0` is a
+learnt vector at the inputs and zero elsewhere, inputs keep their own :math:`W_x x_i`, and between layers stands a ReLU.
 """
 
 from __future__ import annotations
