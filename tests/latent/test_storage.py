@@ -23,7 +23,7 @@ from .tiny import fit, same_weights
 
 @pytest.fixture(scope="module")
 def latent() -> LatentSpace:
-    return fit(epochs=1)
+    return fit(epochs=1, encoder="dvae")
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from latentnas.models import GraphVAE, VAEConfig
+from latentnas.models.likelihood import grammar_log_mass
+from latentnas.models.writer import GraphWriter
 from latentnas.spaces import INPUT, OUTPUT, NodeGraphs, get_space
 from latentnas.spaces.grammar import TemplateGrammar
 
@@ -224,6 +226,37 @@ class ModelConformance:
             assert not bool((graphs.adj & ~(graphs.mask[:, :, None] & graphs.mask[:, None, :])).any())
             assert bool((graphs.ops[~graphs.mask] == INPUT).all())
 
+    # --- the grammar's mass ---------------------------------------------------------------------
+
+    def test_mass_of_the_grammar_is_one_in_the_mean(self) -> None:
+        """Graphs drawn under the grammar with p_G, p = p_G * mass: the mean of mass over p_G is p(a cell is drawn)."""
+        model, z, n = three_vertices(encoder=self.encoder), latents(1), 4_000
+        allowed = anything().types.clone()
+        allowed[1, 2] = allowed[2, 0] = False
+        pairs = torch.ones(3, 3, dtype=torch.bool)
+        present = pairs.clone()
+        present[1, 2] = False  # an edge that may not be, and one that must be
+        absent = pairs.clone()
+        absent[0, 1] = False
+        writer = GraphWriter(n, 3, z.device, grammar=TemplateGrammar(allowed, absent, present), stochastic=True, seed=0)
+        with torch.no_grad():
+            model.decoder.write(z.expand(n, -1), writer)
+            graphs = writer.graphs()
+            types, edges = model.decoder.logits(z.expand(n, -1), graphs)
+            mass = grammar_log_mass(types, edges, graphs, writer.choices).exp()
+            every = batch_of(all_graphs(), 3)
+            p = self.decoded_probabilities(model, z)
+        legal = torch.tensor(
+            [
+                all(allowed[v, t] for v, t in enumerate(kinds) if v) and (0, 1) in found and (1, 2) not in found
+                for kinds, found in as_lists(every)
+            ]
+        )
+        expected = float(p[legal].sum())
+        assert 0.01 < expected < 0.9
+        assert float(mass.mean()) == pytest.approx(expected, abs=5 * float(mass.std()) / n**0.5 + 1e-6)
+        assert bool((mass <= 1 + 1e-9).all())
+
     def test_sampling_is_reproducible_by_seed(self) -> None:
         model, z = self.model("enas_macro6"), latents(32)
         one, same, other = (model.decoder.decode(z, stochastic=True, seed=s) for s in (1, 1, 2))
@@ -264,8 +297,8 @@ class ModelConformance:
             torch.manual_seed(9)
             second = GraphVAE(first.config, embeddings=first.embeddings).double()
         for (name, a), b in zip(first.named_parameters(), second.parameters(), strict=True):
-            zeros = not bool(b.abs().sum() > 0)  # pair biases and GCNConv's biases start from zero
-            assert (name == "operations.weight") == torch.equal(a, b) or zeros, name
+            constant = bool((b == b.flatten()[0]).all())  # pair biases, GCNConv's biases, an edge's coordinates
+            assert (name == "operations.weight") == torch.equal(a, b) or constant, name
         with torch.no_grad():
             second.operations.weight.add_(1)
         assert not torch.equal(first.operations.weight, second.operations.weight), "a copy, not the same tensor"

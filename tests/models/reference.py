@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from latentnas.models import DVAEDecoder, DVAEEncoder, GatedSum, GraphVAE, VAEConfig
+from latentnas.models import AdjacencyEncoder, DVAEDecoder, DVAEEncoder, GatedSum, GraphVAE, VAEConfig
 from latentnas.spaces import INPUT, OUTPUT, NodeGraphs, get_space
 
 Graph = tuple[list[int], list[tuple[int, int]]]
@@ -24,8 +24,9 @@ def vae(space: str, *, seed: int = 0, dtype: torch.dtype = torch.double, **optio
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = GraphVAE(VAEConfig(num_types=len(cells.node_types), num_nodes=cells.max_nodes, **settings))  # type: ignore[arg-type]
-        for name, parameter in model.named_parameters():  # zeros at the start would hide mistakes
-            if name.endswith("pair_bias") or (settings.get("encoder") == "gcn-pyg" and name.endswith("bias")):
+        for name, parameter in model.named_parameters():  # constants at the start would hide mistakes
+            constant = ("pair_bias", "edge_size", "edge_center", "encoder.logvar")
+            if name.endswith(constant) or (settings.get("encoder") == "gcn-pyg" and name.endswith("bias")):
                 torch.nn.init.normal_(parameter)
     return model.to(dtype)
 
@@ -94,9 +95,27 @@ def embed(model: GraphVAE, op: int) -> Tensor:
 
 def encode(model: GraphVAE, graph: Graph) -> tuple[Tensor, Tensor]:
     """Posterior mean and log-variance of one graph: two tensors [d]."""
+    if model.config.encoder == "adjacency":
+        return adjacency_posterior(model, graph)
     states = {"dvae": dvae_state, "gcn": gcn_state, "gcn-pyg": pyg_state}
     state = states.get(model.config.encoder, string_state)(model, graph)
     return model.encoder.mean(state), model.encoder.logvar(state)
+
+
+def adjacency_posterior(model: GraphVAE, graph: Graph) -> tuple[Tensor, Tensor]:
+    """Mean and log-variance of the adjacency encoder, coordinate by coordinate."""
+    types, edges = graph
+    encoder: AdjacencyEncoder = model.encoder
+    features: list[Tensor] = []
+    for v in model.config.free_types or ():
+        features += embed(model, types[v] if v < len(types) else INPUT)
+    for i, pair in enumerate(model.config.free_edges or ()):
+        half = encoder.edge_size[i] / 2
+        features.append(encoder.edge_center[i] + (half if pair in edges else -half))
+    mean = torch.stack(features)
+    if encoder.project is not None:
+        mean = encoder.project.weight @ mean + encoder.project.bias
+    return mean, encoder.logvar
 
 
 def dvae_state(model: GraphVAE, graph: Graph) -> Tensor:
@@ -249,7 +268,7 @@ def dag_log_likelihood(model: GraphVAE, z: Tensor, graph: Graph) -> Tensor:
     total = torch.zeros((), dtype=torch.double)
     for v in range(1, len(types)):
         last = states[v - 1]
-        if model.config.encoder != "dvae":  # published with the GCN encoder: the sum of all states so far
+        if model.config.encoder in ("gcn", "gcn-pyg"):  # published with the GCN encoder: the sum of all states so far
             last = torch.stack([states[u] for u in range(v)]).sum(0)
         hidden = decoder.type_in(last)
         if decoder.latent_to_type is not None:
