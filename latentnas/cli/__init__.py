@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from . import bench, data, doctor, draw, explore, latents, rank, reports, search, spaces
+from . import analogy, bench, data, doctor, draw, explore, latents, rank, reports, search, spaces
 from .app import INTERRUPTED, app
 
 
@@ -18,6 +18,7 @@ def main() -> None:
 
 
 __all__ = [
+    "analogy",
     "app",
     "bench",
     "data",

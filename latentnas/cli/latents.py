@@ -56,6 +56,10 @@ def pretrain(
         int | None, typer.Option(help="Compute every step in so many parts, one after the other, to save memory.")
     ] = None,
     processes: Annotated[int, typer.Option(help="Processes that share every step: one GPU each, or the CPU.")] = 1,
+    rounds: Annotated[
+        int | None,
+        typer.Option(help="Train so many times, each from the operation embeddings of the last (default: 1)."),
+    ] = None,
     lr: Annotated[float | None, typer.Option(help="The largest learning rate.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights, cells and batches.")] = 0,
     device: Annotated[str | None, typer.Option(help="PyTorch device; by default the GPU where there is one.")] = None,
@@ -80,7 +84,7 @@ def pretrain(
     given = {
         "encoder": encoder, "latent_dim": latent_dim, "hidden": hidden, "epochs": epochs, "batch_size": batch_size,
         "lr": lr, "device": device, "num_cells": cells, "stream": stream, "over": over, "accumulate": accumulate,
-        "processes": processes,
+        "processes": processes, "rounds": rounds,
     }  # fmt: skip
     settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if op_embedding is not None:
@@ -124,8 +128,13 @@ def encode(
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The CSV file to write (default: standard output).")
     ] = None,
+    density: Annotated[
+        bool, typer.Option("--density", help="Add a last column: the log density of the training latents there.")
+    ] = False,
 ) -> None:
     """Turn cells into latents: a CSV table with the columns cell, z0, z1, ..."""
+    import torch
+
     from ..errors import ConfigError, LatentNASError, ParseError
     from ..latent import LatentSpace
 
@@ -145,8 +154,11 @@ def encode(
             except LatentNASError as error:
                 raise ParseError(f"{where}{error}") from None
         raise
-    rows = model.encode(codes).tolist()
+    z = model.encode(codes)
     head = ["cell", *(f"z{k}" for k in range(model.latent_dim))]
+    if density:
+        z, head = torch.cat([z, model.log_density(z)[:, None]], 1), [*head, "log_density"]
+    rows = z.tolist()
     table = (
         [text, *(f"{value:.9g}" for value in row)] for text, row in zip(model.space.format(codes), rows, strict=True)
     )

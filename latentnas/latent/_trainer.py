@@ -43,6 +43,7 @@ class Trainer(FitState):
         seed: the fit's seed.
         device: where to train.
         group: the processes that train together.
+        embeddings: [T, d_op], the operation embeddings to start from; by default random ones.
     """
 
     def __init__(
@@ -54,12 +55,15 @@ class Trainer(FitState):
         seed: int,
         device: torch.device,
         group: Group,
+        embeddings: Tensor | None = None,
     ) -> None:
         self.space, self.config, self.cells = space, config, cells
         self.seed, self.device, self.group = seed, device, group
         with seeded(derive_seed(seed, "weights")):
-            self.vae = GraphVAE(model_config).to(device)
-        optimizer = torch.optim.AdamW(self.vae.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+            self.vae = GraphVAE(model_config, embeddings=embeddings).to(device)
+        optimizer = torch.optim.AdamW(
+            self.vae.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=device.type in ("cpu", "cuda")
+        )
         super().__init__(self.vae, optimizer, {}, epoch=0, best_epoch=0, best_loss=math.inf, history=[])
         self.best = self.snapshot()
         self.objective = group.wrap(Objective(self.vae, space.grammar, config.prior_weight, group.spread))

@@ -17,6 +17,7 @@ from ..models import VAEConfig
 from ..models.adjacency import feature_size
 from ..models.svae import padded
 from ..progress import Progress
+from ..seeding import derive_seed
 from ..spaces import SearchSpace, get_space
 from ._cells import ENUMERATED, choose_cells
 from ._checkpoint import CHECKPOINT
@@ -37,8 +38,8 @@ LARGE = 256
 
 OVER = ("codes", "networks")
 
-ADJACENCY_MODEL: dict[str, Any] = {"hidden": 32, "beta": 0.08, "at_mean": 0.25}
-ADJACENCY_FIT: dict[str, Any] = {"epochs": 24, "lr": 0.02}
+ADJACENCY_MODEL: dict[str, Any] = {"hidden": 32, "beta": 0.1, "at_mean": 0.25, "mean_weight": 100.0}
+ADJACENCY_FIT: dict[str, Any] = {"epochs": 24, "lr": 0.02, "prior_weight": 0.5}
 """Defaults of the encoder "adjacency", whose coordinates need no long training, only a decoder that reads them.
 
 Chosen on ENAS cells held out of the training part: a larger beta makes decoding from the prior more varied and
@@ -54,8 +55,9 @@ class FitConfig:
         epochs: passes over the training cells.
         batch_size: cells a step.
         lr: largest learning rate; it rises over the first fifth of the steps and then falls to
-            nearly zero along a cosine (one-cycle). The defaults of ``epochs`` and ``lr`` are those of
-            the recurrent encoders; for the encoder "adjacency" they are 24 and 0.02.
+            nearly zero along a cosine (one-cycle). The defaults of ``epochs``, ``lr`` and
+            ``prior_weight`` are those of the recurrent encoders; for the encoder "adjacency" they are
+            24, 0.02 and 0.5.
         weight_decay: AdamW's, decoupled.
         clip: largest gradient norm.
         prior_weight: weight of the prior consistency term. Latents drawn from N(0, I), scaled to the
@@ -77,6 +79,9 @@ class FitConfig:
         processes: processes that share every batch, with DistributedDataParallel: one GPU each
             (NCCL), or the CPU (gloo). The same result up to rounding. They are started here, or
             by torchrun, whose number of processes must then be this one.
+        rounds: T, how often the model is trained from fresh weights, each time from the operation embeddings
+            that the round before ended with (section 3.3, "Implementation", of the operation-embedding paper:
+            T = 4 for D-VAE). The last round's model is the result.
     """
 
     epochs: int = 12
@@ -92,11 +97,12 @@ class FitConfig:
     over: str = "codes"
     accumulate: int = 1
     processes: int = 1
+    rounds: int = 1
 
     def __post_init__(self) -> None:
         faults = []
         limits = dict.fromkeys(("batch_size", "num_cells", "num_validation", "accumulate"), MOST)
-        for name in ("epochs", *limits, "processes"):
+        for name in ("epochs", *limits, "processes", "rounds"):
             value, most = getattr(self, name), {**limits, "processes": MOST_PROCESSES}.get(name, math.inf)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 faults.append(f"{name} must be a positive integer, got {value!r}")
@@ -184,11 +190,22 @@ def train(job: FitJob, device: torch.device, group: Group) -> LatentSpace:
     Returns:
         The trained latent space, the same in every process.
     """
-    config, first = job.fit, group.rank == 0
-    cells = choose_cells(job.space, job.codes, config, job.seed, device)
-    trainer = Trainer(job.space, job.model, config, cells, job.seed, device, group)
+    cells = choose_cells(job.space, job.codes, job.fit, job.seed, device)
+    embeddings = None
+    for number in range(1, job.fit.rounds + 1):
+        seed = job.seed if number == 1 else derive_seed(job.seed, "round", number)
+        trainer = Trainer(job.space, job.model, job.fit, cells, seed, device, group, embeddings)
+        _train_round(job, trainer, number)
+        embeddings = trainer.vae.embeddings  # of the last epoch; the result has those of the best one
+    return trainer.result()
+
+
+def _train_round(job: FitJob, trainer: Trainer, number: int) -> None:
+    """Train for all epochs, from a checkpoint where there is one."""
+    config, group, first = job.fit, trainer.group, trainer.group.rank == 0
     threads = 1 if job.model.hidden < LARGE else torch.get_num_threads()
-    folder = job.checkpoint
+    several = config.rounds > 1
+    folder = job.checkpoint / f"round{number}" if several and job.checkpoint is not None else job.checkpoint
     if folder is not None:
         reason = why_not_writable(folder) if first else None
         if reason is not None:
@@ -200,7 +217,8 @@ def train(job: FitJob, device: torch.device, group: Group) -> LatentSpace:
                 f"LatentSpace.fit: process {group.rank} found a checkpoint of epoch {trainer.epoch} in {folder}, "
                 f"process 0 one of epoch {of_first}; all processes must see the same folder"
             )
-    with Progress(config.epochs, f"fit {job.space.name}", unit="epoch", enabled=job.progress and first) as bar:
+    title = f"fit {job.space.name}" + (f", round {number}/{config.rounds}" if several else "")
+    with Progress(config.epochs, title, unit="epoch", enabled=job.progress and first) as bar:
         if trainer.epoch:
             bar.start_at(trainer.epoch)
             bar.note(f"resumed after epoch {trainer.epoch} of {config.epochs} from {folder}")
@@ -213,10 +231,10 @@ def train(job: FitJob, device: torch.device, group: Group) -> LatentSpace:
             if job.after_epoch is not None and first:
                 job.after_epoch(trainer.epoch, trainer.latent_space())
             if folder is not None and first:
+                folder.mkdir(parents=True, exist_ok=True)
                 trainer.save(folder / CHECKPOINT)
         if trainer.stalled:
             bar.note(f"stopped early: no lower validation loss for {config.patience} epochs")
-    return trainer.result()
 
 
 def _split_options(space: SearchSpace, options: dict[str, Any]) -> tuple[FitConfig, VAEConfig]:
@@ -241,6 +259,10 @@ def _split_options(space: SearchSpace, options: dict[str, Any]) -> tuple[FitConf
         )
     except ConfigError as error:
         faults.append(str(error))
+    if fit_config is not None and model_config is not None and fit_config.rounds > 1 and not model_config.op_embedding:
+        faults.append(
+            f"rounds carry operation embeddings over, and op_embedding is None; got rounds={fit_config.rounds}"
+        )
     if faults or fit_config is None or model_config is None:
         raise ConfigError("; ".join(faults))
     return fit_config, model_config

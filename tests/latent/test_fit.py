@@ -14,6 +14,7 @@ from latentnas.errors import ConfigError, InvalidCodeError, WeightsError
 from latentnas.latent import FitConfig, LatentSpace, reconstruction_accuracy
 from latentnas.latent._trainer import Trainer
 from latentnas.models import VAEConfig
+from latentnas.seeding import derive_seed
 from latentnas.spaces import ENASMacro, get_space
 
 from .tiny import TINY, fit, same_weights
@@ -348,3 +349,29 @@ def test_progress_shows_loss_and_reconstruction(capsys: pytest.CaptureFixture[st
 
 def test_fit_config_defaults_are_valid() -> None:
     assert FitConfig().epochs >= 1
+
+
+def test_rounds_start_from_the_embeddings_of_the_round_before(tmp_path: Path) -> None:
+    whole = fit(rounds=2, epochs=2)
+    first = fit(rounds=1, epochs=2)
+    assert not torch.equal(whole.model.embeddings, first.model.embeddings)
+    seen: list[tuple[int, torch.Tensor]] = []
+    again = fit(
+        rounds=2,
+        epochs=2,
+        checkpoint=tmp_path,
+        after_epoch=lambda epoch, latent: seen.append((epoch, latent.model.embeddings.clone())),
+    )
+    assert [epoch for epoch, _ in seen] == [1, 2, 1, 2]
+    assert same_weights(whole, again)
+    # an embedding moves little in an epoch, and two random tables are far apart
+    end, start, fresh = seen[1][1], seen[2][1], fit(seed=derive_seed(0, "round", 2), epochs=1).model.embeddings
+    assert float((end - start).norm()) < 0.5 * float((end - fresh).norm())
+    assert same_weights(whole, fit(rounds=2, epochs=2, checkpoint=tmp_path)), "finished rounds are not trained again"
+
+
+def test_rounds_need_embeddings() -> None:
+    with pytest.raises(
+        ConfigError, match="rounds carry operation embeddings over, and op_embedding is None; got rounds=3"
+    ):
+        fit(rounds=3, op_embedding=None)

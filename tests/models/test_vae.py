@@ -167,3 +167,18 @@ GraphVAE(VAEConfig(num_types=3, num_nodes=4, encoder="gcn-pyg"))
 assert "torch_geometric" in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_cells_decoded_from_their_mean_weigh_more() -> None:
+    """With noise that no posterior has, the cells without it are told apart by their likelihood."""
+    settings = {"encoder": "adjacency", "latent_dim": 5, "beta": 0.0, "noise": 0.0}
+    graphs = get_space("enas_macro6").node_graphs(get_space("enas_macro6").sample(400, seed=0))
+    plain = vae("enas_macro6", **settings).train().loss(graphs)
+    torch.manual_seed(0)
+    every = vae("enas_macro6", at_mean=1.0, mean_weight=3.0, **settings).train().loss(graphs)
+    torch.testing.assert_close(every.loss, 3 * plain.loss)
+    torch.testing.assert_close(every.reconstruction, plain.reconstruction)
+    some = vae("enas_macro6", at_mean=0.25, mean_weight=3.0, **settings).train().loss(graphs)
+    assert float((some.loss / plain.loss).detach()) == pytest.approx(1.5, abs=0.15), "3/4 + 3 * 1/4"
+    noisy = vae("enas_macro6", at_mean=1.0, **{**settings, "noise": 100.0}).train().loss(graphs)
+    torch.testing.assert_close(noisy.loss, plain.loss)
