@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from . import analogy, bench, data, doctor, draw, explore, latents, rank, reports, search, spaces
+from . import bench, data, doctor, draw, explore, latents, rank, reports, search, shipped, spaces
 from .app import INTERRUPTED, app
 
 
@@ -18,7 +18,6 @@ def main() -> None:
 
 
 __all__ = [
-    "analogy",
     "app",
     "bench",
     "data",
@@ -30,5 +29,6 @@ __all__ = [
     "rank",
     "reports",
     "search",
+    "shipped",
     "spaces",
 ]

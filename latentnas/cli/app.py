@@ -24,8 +24,8 @@ def one_line(error: Exception) -> str:
 
 
 ORDER = (
-    "spaces", "draw", "data", "benchmarks", "pretrain", "encode", "decode", "explore", "analogy", "search", "rank",
-    "report", "bench", "doctor",
+    "spaces", "draw", "data", "benchmarks", "latents", "pretrain", "encode", "decode", "explore", "analogy", "search",
+    "rank", "report", "bench", "doctor",
 )  # fmt: skip
 """Commands in the order of their use, for the help."""
 

@@ -13,12 +13,14 @@ from .storage import list_latent_spaces
 def resolve_latent(space: SearchSpace, latent: LatentSpace | str | Path | None) -> LatentSpace:
     """A latent space of ``space``: itself, loaded by name or folder, or by default the shipped one.
 
+    Of several that are shipped for a space, the one named as the space comes first.
+
     Raises:
         ConfigError: none is shipped for the space, or the given one belongs to another space.
         WeightsError: it cannot be loaded.
     """
     if latent is None:
-        names = [name for name in list_latent_spaces() if name.split("-")[0] == space.name]
+        names = [name for name in list_latent_spaces() if name == space.name or name.startswith(f"{space.name}-")]
         if not names:
             raise ConfigError(
                 f"no latent space comes with the package for {space.name!r}; train one "
