@@ -90,16 +90,17 @@ def test_predictor_auto_is_the_auto_predictor(tmp_path: Path) -> None:
 
 def test_scikit_learn_habits() -> None:
     codes = SPACE.sample(30, seed=0)
-    for model in (AutoPredictor(**QUICK), Predictor("auto", options=QUICK)):
-        assert clone(model).get_params() == model.get_params()
-        scores = cross_val_score(model, codes.numpy(), worth(codes).numpy(), cv=2)
-        assert bool(np.isfinite(scores).all())
+    model = Predictor("auto", options={"members": ("forest",)})
+    assert clone(model).get_params() == model.get_params()
+    assert clone(AutoPredictor(**QUICK)).get_params() == AutoPredictor(**QUICK).get_params()
+    scores = cross_val_score(model, codes.numpy(), worth(codes).numpy(), cv=2)
+    assert bool(np.isfinite(scores).all())
 
 
 def test_a_space_without_costs() -> None:
     space = get_space("nas_bench_graph")
-    codes = space.sample(30, seed=0)
-    model = AutoPredictor(space=space, **QUICK).fit(codes, torch.arange(30.0))
+    codes = space.sample(12, seed=0)
+    model = AutoPredictor(space=space, **QUICK).fit(codes, torch.arange(12.0))
     assert np.isfinite(model.predict(codes)).all()
 
 
