@@ -9,6 +9,7 @@ size --subsets random subsets of the training half, each with --seeds seeds; Ken
 over the last five epochs; mean and standard deviation over the runs. N@K and precision@K are those of the last epoch,
 medians over the runs. No setting was chosen on test rows.
 The tables, in --data: nasbench201_cifar10.csv.gz (arch_str, cifar10_test_200), nasbench101.npz.
+The models auto, forest and gp have no epochs: tau is that of the fitted model; --losses means nothing to them.
 --set NAME=VALUE changes a setting of every Predictor, NAME.OPTION=VALUE an option of its encoder (JSON values).
 
 Every run is written to results.json in --output as it ends; a run that is there is not repeated.
@@ -22,7 +23,9 @@ import json
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -34,13 +37,20 @@ import latentnas as ln
 from latentnas.benchmarks import csv_table, nasbench101_npz
 from latentnas.errors import LatentNASError
 from latentnas.evaluation.metrics import kendall_tau, n_at_k, precision_at_k
-from latentnas.predictor import Predictor
+from latentnas.predictor import ForestPredictor, GaussianProcessPredictor, Predictor
 from latentnas.progress import Progress
 from latentnas.provenance import provenance
 from latentnas.spaces import NASBench1Shot1
 
 LAST = 5
 """Epochs over which tau is averaged."""
+
+WITHOUT_EPOCHS: dict[str, Callable[..., Predictor | ForestPredictor | GaussianProcessPredictor]] = {
+    "auto": partial(Predictor, "auto"),
+    "forest": ForestPredictor,
+    "gp": GaussianProcessPredictor,
+}
+"""Models that are not trained by epochs."""
 
 TABLES = ("nasbench201", "nasbench101", "nasbench1shot1-3")
 
@@ -105,20 +115,10 @@ def part_of(name: str, codes: Tensor) -> tuple[Tensor, Tensor]:
     return networks[torch.tensor([index_of[row] for row in rows])], torch.tensor(rows)
 
 
-def run(
-    args: argparse.Namespace,
-    table: tuple[Tensor, Tensor, int],
-    *,
-    model: str,
-    loss: str,
-    size: int,
-    subset: int,
-    seed: int,
-) -> Run:
-    """Train on a random subset of the training half, score the other half."""
-    codes, values, train = table
-    drawn = torch.randperm(train, generator=torch.Generator().manual_seed(1000 * size + subset))[:size]
-    predictor = Predictor(model, space=args.table, loss=loss, seed=seed, **args.settings)
+def fit_by_epochs(
+    predictor: Predictor, codes: Tensor, values: Tensor, drawn: Tensor, train: int
+) -> tuple[list[float], float]:
+    """Train on the rows drawn: tau on the test rows after each of the last epochs, and the CPU-seconds of training."""
     epochs, taus, clock = predictor.epochs, [], 0.0
     started = time.process_time()
 
@@ -132,6 +132,31 @@ def run(
 
     predictor.fit(codes[drawn], values[drawn], on_epoch=last_epochs)
     seconds = time.process_time() - started - clock
+    return taus, seconds
+
+
+def run(
+    args: argparse.Namespace,
+    table: tuple[Tensor, Tensor, int],
+    *,
+    model: str,
+    loss: str,
+    size: int,
+    subset: int,
+    seed: int,
+) -> Run:
+    """Train on a random subset of the training half, score the other half."""
+    codes, values, train = table
+    drawn = torch.randperm(train, generator=torch.Generator().manual_seed(1000 * size + subset))[:size]
+    predictor: Predictor | ForestPredictor | GaussianProcessPredictor
+    if model in WITHOUT_EPOCHS:
+        predictor, taus = WITHOUT_EPOCHS[model](space=args.table, seed=seed, **args.settings), list[float]()
+        started = time.process_time()
+        predictor.fit(codes[drawn], values[drawn])
+        seconds = time.process_time() - started
+    else:
+        predictor = Predictor(model, space=args.table, loss=loss, seed=seed, **args.settings)
+        taus, seconds = fit_by_epochs(predictor, codes, values, drawn, train)
     scores, actual = torch.from_numpy(predictor.predict(codes[train:])), values[train:]
     return Run(
         table=args.table,
@@ -141,7 +166,7 @@ def run(
         subset=subset,
         seed=seed,
         settings=args.settings,
-        tau=statistics.fmean(taus),
+        tau=statistics.fmean(taus) if taus else kendall_tau(scores, actual),
         n5=n_at_k(scores, actual, 5),
         n10=n_at_k(scores, actual, 10),
         precision={str(k): precision_at_k(scores, actual, k) for k in args.precision},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from ..errors import ConfigError, ObservationError
 from ..evaluation.metrics import kendall_tau
 from ..models.targets import NormalScores
 from ..spaces import SearchSpace, get_space
-from ..spaces.features import one_hot_features, path_counts
+from ..spaces.features import flow_statistics, one_hot_features, path_counts
 from .labels import as_codes, checked_labels
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 CHUNK = 32_768
 """Cells whose features are worked out at once."""
 
-FEATURES = ("operations", "paths", "costs")
+FEATURES = ("operations", "paths", "flow", "costs")
 """Groups of features; see :func:`cell_features`."""
 
 
@@ -34,7 +35,7 @@ def known_features(space: SearchSpace) -> tuple[str, ...]:
     try:
         space.costs(space.sample(1, seed=0))
     except ConfigError:
-        return FEATURES[:2]
+        return FEATURES[:3]
     return FEATURES
 
 
@@ -45,14 +46,17 @@ def cell_features(space: SearchSpace, codes: Tensor, names: Sequence[str]) -> Te
         space: the space of the codes.
         codes: checked codes.
         names: any of "operations" (one-hot columns of the code), "paths" (which sequences of last operations some path
-            from input to output has, :func:`latentnas.spaces.features.path_counts`), "costs" (logarithms of parameters
-            and multiply-adds).
+            from input to output has, :func:`latentnas.spaces.features.path_counts`), "flow" (depth and width,
+            :func:`latentnas.spaces.features.flow_statistics`), "costs" (logarithms of parameters and multiply-adds).
+            The columns stand in this order, whatever the order of the names.
     """
     groups = []
     if "operations" in names:
         groups.append(one_hot_features(space, codes))
     if "paths" in names:
         groups.append((path_counts(space, codes) > 0).double())
+    if "flow" in names:
+        groups.append(flow_statistics(space, codes))
     if "costs" in names:
         costs = space.costs(codes)
         groups.append(torch.stack([costs.params, costs.macs], 1).double().log1p())
@@ -185,7 +189,8 @@ class ForestPredictor(FeaturePredictor):
 class GaussianProcessPredictor(FeaturePredictor):
     """An exact Gaussian process with a Matern-5/2 kernel, by GPyTorch; sparse beyond ``exact_limit`` labels.
 
-    See :func:`latentnas.models.gaussian_process.fit_gp`. It models the normal scores of the accuracies' ranks.
+    See :func:`latentnas.models.gaussian_process.fit_gp`. It models the normal scores of the accuracies' ranks, by a sum
+    of kernels, see :func:`kernel_of_columns`; features that all training cells share are left out.
 
     Args:
         space: the search space, or its name.
@@ -209,12 +214,33 @@ class GaussianProcessPredictor(FeaturePredictor):
     def _learn(self, x: Tensor, values: Tensor) -> None:
         from ..models.gaussian_process import FeatureGroup, fit_gp
 
-        self._center, scale = x.mean(0), x.std(0, correction=0)
-        self._scale = torch.where(scale > 1e-9, scale, 1.0)
-        groups = [FeatureGroup(0, x.shape[1])]
-        x = (x - self._center) / self._scale
+        kernels = torch.tensor(kernel_of_columns(get_space(self.space), self._names))  # [f]
+        scale = x.std(0, correction=0)
+        varies = scale > 1e-9
+        self._kept = varies if bool(varies.any()) else torch.ones_like(varies)
+        self._center, self._scale = x.mean(0), torch.where(varies, scale, 1.0)
+        sizes = [int(n) for n in torch.bincount(kernels[self._kept]) if n]
+        stops = list(accumulate(sizes))
+        groups = [FeatureGroup(stop - size, stop) for size, stop in zip(sizes, stops, strict=True)]
+        x = self._standardized(x)
         self._surrogate = fit_gp(x, values, groups, target="rank", exact_limit=self.exact_limit, seed=self.seed)
+
+    def _standardized(self, x: Tensor) -> Tensor:
+        return ((x - self._center) / self._scale)[:, self._kept]
 
     def _moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
         with cpu_threads(1):
-            return self._surrogate.predict((x - self._center) / self._scale)
+            return self._surrogate.predict(self._standardized(x))
+
+
+def kernel_of_columns(space: SearchSpace, names: Sequence[str]) -> list[int]:
+    """Which kernel of the Gaussian process each column of :func:`cell_features` belongs to: 0, 1 or 2, ascending.
+
+    Operations and paths have one each, "flow" and "costs" share one.
+    """
+    cell = space.sample(1, seed=0)
+    found: list[int] = []
+    for name in FEATURES:
+        if name in names:
+            found += [min(FEATURES.index(name), 2)] * cell_features(space, cell, [name]).shape[1]
+    return found

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -37,6 +38,9 @@ from .inputs import cell_facts, cell_inputs
 from .labels import Labels, as_codes, checked_labels
 from .training import SCHEDULES, Trainer, seeded
 
+if TYPE_CHECKING:
+    from .auto import AutoPredictor
+
 CHUNK = 32_768
 """Cells scored at once."""
 
@@ -54,8 +58,12 @@ class Predictor(BaseEstimator):
     (:class:`~latentnas.errors.ObservationError`). A cell that is given several times counts once, with the mean of its
     values.
 
+    ``Predictor("auto")`` is :class:`.auto.AutoPredictor`, several rankers of different kinds that are weighted by
+    cross-validation: it takes ``space``, ``seed``, ``device``, ``threads``, ``progress`` and, as ``options``, the other
+    settings of that class. It is in ``auto_`` after ``fit``, and cannot be stored.
+
     Args:
-        encoder: a name of :func:`latentnas.models.predictors.list_encoders`.
+        encoder: "auto", or a name of :func:`latentnas.models.predictors.list_encoders`.
         space: the search space, or its name.
         loss: "hinge" (all pairs), "hinge-cell" (HOP's eq. 11), "bce", "listmle", "mse", "comparator", or
             "nar" (tiers and ranking; for the encoder "nar").
@@ -155,6 +163,8 @@ class Predictor(BaseEstimator):
             InvalidCodeError, ObservationError: the labels cannot be learned from, see the class.
         """
         space = self._checked_space()
+        if self.encoder == "auto" and on_epoch is not None:
+            raise ConfigError('Predictor: "auto" has no epochs that on_epoch could be called after')
         labels = checked_labels(space, codes, accuracies, canonical=self.canonical)
         self._train(space, labels, self.epochs, fresh=not (self.warm_start and self._is_fitted()), on_epoch=on_epoch)
         return self
@@ -162,7 +172,8 @@ class Predictor(BaseEstimator):
     def partial_fit(self, codes: Tensor | Sequence[Sequence[int]], accuracies: Tensor | Sequence[float]) -> Predictor:
         """Take more labels in: ``update_epochs`` epochs on all labels so far, from the weights as they are.
 
-        The first call is a ``fit``. A cell that was given before counts with the mean of its old and its new value.
+        The first call is a ``fit``; "auto" is fitted anew every time. A cell that was given before counts with the mean
+        of its old and its new value.
         """
         if not self._is_fitted():
             return self.fit(codes, accuracies)
@@ -185,6 +196,10 @@ class Predictor(BaseEstimator):
         fresh: bool,
         on_epoch: Callable[[int], None] | None,
     ) -> None:
+        if self.encoder == "auto":
+            self.auto_ = self._auto().fit(labels.codes, labels.values)
+            self.space_, self.labels_ = space, labels
+            return
         device = resolve_device(self.device)
         if fresh:
             self._standardizers: dict[str, Standardizer] = {}
@@ -285,6 +300,9 @@ class Predictor(BaseEstimator):
             ConfigError: ``return_std`` with a single model.
             ObservationError: the predictor is not fitted.
         """
+        if self.encoder == "auto":
+            self._check_fitted()
+            return self.auto_.predict(codes, return_std=return_std)
         if return_std and self.ensemble < 2:
             raise ConfigError("Predictor: return_std needs an ensemble of at least 2, got ensemble=1")
         scores = self.member_scores(codes)
@@ -294,6 +312,7 @@ class Predictor(BaseEstimator):
     def member_scores(self, codes: Tensor | Sequence[Sequence[int]]) -> Tensor:
         """What each member of the ensemble predicts: double [members, B]."""
         self._check_fitted()
+        self._refuse_auto("member_scores")
         codes = as_codes(self.space_, codes)
         kept = self.space_.canonical(codes) if self.canonical else codes
         distinct, number = _distinct(self.space_, kept)  # equal cells are scored once, so they get equal scores
@@ -334,6 +353,7 @@ class Predictor(BaseEstimator):
         With ``canonical`` these are the canonical codes, ``space.canonical(codes)``.
         """
         self._check_fitted()
+        self._refuse_auto("explain")
         codes = as_codes(self.space_, codes)
         kept = self.space_.canonical(codes) if self.canonical else codes
         with torch.inference_mode():
@@ -346,13 +366,14 @@ class Predictor(BaseEstimator):
         """Write the fitted predictor: ``model.safetensors`` and ``config.json``.
 
         Raises:
-            ConfigError: a measure is a function of your own, which has no name to be stored under.
+            ConfigError: a measure is a function of your own, which has no name to be stored under; or it is "auto".
             ObservationError: the predictor is not fitted.
             WeightsError: the folder cannot be written.
         """
         from .storage import save_predictor
 
         self._check_fitted()
+        self._refuse_auto("save")
         return save_predictor(self, folder)
 
     @classmethod
@@ -386,6 +407,8 @@ class Predictor(BaseEstimator):
             space = self.space if isinstance(self.space, SearchSpace) else get_space(self.space)
         except (LatentNASError, TypeError) as error:
             raise ConfigError(f"Predictor: {error}") from None
+        if self.encoder == "auto":
+            return self._auto().checked_space()
         if self.loss == "nar" and self.encoder != "nar":
             faults.append(f"the loss 'nar' classifies the tiers of the encoder 'nar', got encoder {self.encoder!r}")
         if self.batch_norm is True and self.loss == "comparator":
@@ -484,8 +507,34 @@ class Predictor(BaseEstimator):
     def _device(self) -> torch.device:
         return next(self.members_[0].parameters()).device
 
+    def _auto(self) -> AutoPredictor:
+        """The predictor that "auto" stands for, after all settings are checked."""
+        from .auto import AutoPredictor
+
+        passed = ("space", "seed", "device", "threads", "progress")
+        defaults = {name: each.default for name, each in inspect.signature(Predictor.__init__).parameters.items()}
+        others = [
+            name
+            for name, value in self.get_params(deep=False).items()
+            if name not in (*passed, "encoder", "options") and not _same(value, defaults[name])
+        ]
+        known = [name for name in AutoPredictor._get_param_names() if name not in passed]
+        faults = [f"{name} is not for the encoder 'auto'" for name in others]
+        options = {} if self.options is None else self.options
+        if not isinstance(options, dict) or set(options) - set(known):
+            faults.append(f"options of 'auto' must be a dictionary of {', '.join(known)}, got {options!r}")
+        if faults:
+            raise ConfigError("Predictor: " + "; ".join(faults))
+        return AutoPredictor(**{name: getattr(self, name) for name in passed}, **options)
+
+    def _refuse_auto(self, what: str) -> None:
+        if self.encoder == "auto":
+            raise ConfigError(
+                f"Predictor: {what} is for a single encoder, not for 'auto'; its parts are in auto_.members_"
+            )
+
     def _is_fitted(self) -> bool:
-        return hasattr(self, "members_")
+        return hasattr(self, "auto_" if self.encoder == "auto" else "members_")
 
     def _check_fitted(self) -> None:
         if not self._is_fitted():
@@ -493,6 +542,10 @@ class Predictor(BaseEstimator):
 
     def __sklearn_is_fitted__(self) -> bool:
         return self._is_fitted()
+
+
+def _same(value: object, default: object) -> bool:
+    return value is default or (type(value) is type(default) and value == default)
 
 
 def _distinct(space: SearchSpace, codes: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,8 @@
-"""Feature vectors of cells: operations, and paths from input to output."""
+"""Feature vectors of cells: operations, paths from input to output, depth and width."""
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import torch
@@ -66,6 +67,47 @@ def path_counts(space: SearchSpace, codes: Tensor, length: int | None = None) ->
         paths[:, v] = torch.where(is_proper[:, None], extended, kept)
     last = graphs.mask.sum(1) - 1
     return paths[torch.arange(batch, device=codes.device), last]
+
+
+def flow_statistics(space: SearchSpace, codes: Tensor) -> Tensor:
+    """Depth and width of what a cell computes, for each proper operation and for all of them together.
+
+    Paths are counted as in :func:`path_counts`: identities are passed over, paths through 'none' do not count.
+
+    Args:
+        space: the search space.
+        codes: [B, D] long.
+
+    Returns:
+        [B, 3 (S + 1) + 1 + 2 (T - 1)] double for S proper operations and T node types: most, fewest and mean number of
+        each operation, and of all operations, on a path from input to output (-1, -1 and 0 without a path); the
+        logarithm of 1 + the number of paths; how many vertices of each type but the input there are, and whether any.
+    """
+    graphs = space.node_graphs(codes)
+    batch, nodes = graphs.ops.shape
+    types, proper = len(space.node_types), _proper_types(space)
+    weight = torch.zeros(types, len(proper) + 1, dtype=torch.double, device=codes.device)
+    weight[list(proper), torch.arange(len(proper))] = 1
+    weight[list(proper), -1] = 1
+    carries = torch.ones(types, dtype=torch.bool, device=codes.device)
+    carries[list(space.zero_types)] = False
+    own, open_ = weight[graphs.ops], carries[graphs.ops]  # [B, N, S + 1], [B, N]
+    most = torch.full_like(own, -math.inf)
+    fewest, total, count = -most, torch.zeros_like(own), torch.zeros_like(own[:, :, 0])
+    most[:, 0], fewest[:, 0], count[:, 0] = 0, 0, 1
+    for v in range(1, nodes):
+        edge = (graphs.adj[:, :v, v] > 0) & open_[:, v, None]  # [B, v]
+        most[:, v] = torch.where(edge[:, :, None], most[:, :v], -math.inf).amax(1) + own[:, v]
+        fewest[:, v] = torch.where(edge[:, :, None], fewest[:, :v], math.inf).amin(1) + own[:, v]
+        count[:, v] = (edge * count[:, :v]).sum(1)
+        total[:, v] = (edge[:, :, None] * total[:, :v]).sum(1) + count[:, v, None] * own[:, v]
+    rows, last = torch.arange(batch, device=codes.device), graphs.mask.sum(1) - 1
+    paths = count[rows, last, None]  # [B, 1]
+    most = torch.where(paths > 0, most[rows, last], -1.0)
+    fewest = torch.where(paths > 0, fewest[rows, last], -1.0)
+    mean = total[rows, last] / paths.clamp_min(1)
+    number = (F.one_hot(graphs.ops, types) * graphs.mask[:, :, None]).sum(1)[:, 1:].double()  # [B, T - 1]
+    return torch.cat([most, fewest, mean, paths.log1p(), number, (number > 0).double()], 1)
 
 
 def _proper_types(space: SearchSpace) -> tuple[int, ...]:

@@ -12,7 +12,8 @@ from sklearn.model_selection import cross_val_score
 from latentnas import get_space
 from latentnas.errors import ConfigError, ObservationError
 from latentnas.predictor import ForestPredictor, GaussianProcessPredictor
-from latentnas.predictor.classical import cell_features, known_features
+from latentnas.predictor.classical import cell_features, kernel_of_columns, known_features
+from latentnas.spaces.features import one_hot_features
 
 SPACE = get_space("nasbench201")
 BOTH = pytest.mark.parametrize(
@@ -62,7 +63,7 @@ class TestBoth:
         codes = graph.sample(30, seed=0)
         model = make(space="nas_bench_graph").fit(codes, torch.arange(30.0))
         assert np.isfinite(model.predict(codes)).all()
-        with pytest.raises(ConfigError, match="must be None or list some of operations, paths, got"):
+        with pytest.raises(ConfigError, match="must be None or list some of operations, paths, flow, got"):
             make(space="nas_bench_graph", features=("costs",)).fit(codes, torch.arange(30.0))
 
     def test_bad_labels_and_settings(self, make: Any) -> None:
@@ -86,7 +87,22 @@ def test_features_by_hand() -> None:
     assert ones == [3, 5, 14, 15, 20, 27, 30 + 13 + 15]
     costs = SPACE.costs(code)
     assert found[0, 70:].tolist() == pytest.approx([math.log1p(int(costs.params)), math.log1p(int(costs.macs))])
-    assert known_features(SPACE) == ("operations", "paths", "costs")
+    assert known_features(SPACE) == ("operations", "paths", "flow", "costs")
+
+
+def test_kernels_of_the_gaussian_process() -> None:
+    """Operations, paths, and depth with costs: 3 * 4 + 1 + 2 * 6 columns of flow, two of costs."""
+    assert kernel_of_columns(SPACE, known_features(SPACE)) == [0] * 30 + [1] * 40 + [2] * (25 + 2)
+    assert kernel_of_columns(SPACE, ("costs", "operations")) == [0] * 30 + [2] * 2
+
+
+def test_features_that_all_training_cells_share_do_not_count() -> None:
+    codes = SPACE.sample(12, seed=0)
+    model = GaussianProcessPredictor(features=("operations",)).fit(codes, worth(codes))
+    columns = one_hot_features(SPACE, model.labels_.codes)
+    assert model._kept.tolist() == (columns != columns[0]).any(0).tolist()
+    assert not bool(model._kept.all()), "some operations do not occur"
+    assert np.isfinite(model.predict(SPACE.sample(20, seed=1))).all()
 
 
 def test_gaussian_process_is_sparse_beyond_its_limit() -> None:

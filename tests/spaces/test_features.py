@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 import pytest
 import torch
 
 from latentnas.spaces import OUTPUT, ENASMacro, SearchSpace, get_space
-from latentnas.spaces.features import one_hot_features, path_counts, path_length
+from latentnas.spaces.features import flow_statistics, one_hot_features, path_counts, path_length
 
 
 def paths(space: SearchSpace, code: torch.Tensor) -> list[tuple[int, ...]]:
@@ -85,3 +86,26 @@ def test_path_length_shrinks_with_the_vocabulary() -> None:
     assert path_length(many) == 2
     many.node_types = ("input", "output", *map(str, range(5000)))
     assert path_length(many) == 1
+
+
+def test_flow_statistics_by_hand() -> None:
+    """Paths 0 -> 1 -> 3 (3x3, 1x1 convolution) and 0 -> 3 (skip connection) of a NAS-Bench-201 cell."""
+    space = get_space("nasbench201")
+    code = space.parse("|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|nor_conv_1x1~1|none~2|")
+    found = flow_statistics(space, code)[0]
+    assert found.shape == (3 * 4 + 1 + 2 * 6,)
+    proper = [name for name in space.node_types if "conv" in name or "pool" in name]
+    one, three, pool = (proper.index(name) for name in ("nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"))
+    most = found[:4]
+    assert (most[one], most[three], most[pool], most[3]) == (1, 1, 0, 2)
+    assert found[4:8].tolist() == [0, 0, 0, 0], "the skip connection has no operation"
+    mean = found[8:12]
+    assert (mean[one], mean[three], mean[pool], mean[3]) == (0.5, 0.5, 0, 1)
+    assert float(found[12]) == pytest.approx(math.log(3))
+
+
+def test_flow_statistics_without_a_path() -> None:
+    space = get_space("nasbench201")
+    found = flow_statistics(space, torch.zeros(1, 6).long())[0]
+    assert found[:8].tolist() == [-1] * 8
+    assert found[8:13].tolist() == [0] * 5

@@ -1,0 +1,229 @@
+"""AutoPredictor: several rankers, weighted by cross-validation on the training labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from torch import Tensor
+
+from ..errors import ConfigError, LatentNASError, ObservationError
+from ..evaluation.metrics import kendall_tau
+from ..models.targets import NormalScores
+from ..progress import Progress
+from ..seeding import derive_seed
+from ..spaces import SearchSpace, get_space
+from .classical import ForestPredictor, GaussianProcessPredictor
+from .labels import as_codes, checked_labels
+from .predictor import Predictor
+
+Member: TypeAlias = Predictor | ForestPredictor | GaussianProcessPredictor
+
+MEMBERS = ("gp", "gates", "forest")
+"""Rankers that can be combined."""
+
+PSEUDO_LABELS = 20
+"""With how many labels' weight equal shares are preferred."""
+
+
+class AutoPredictor(BaseEstimator):
+    r"""A weighted mean of rankers of different kinds; ``Predictor("auto")``.
+
+    All members read canonical codes, so that isomorphic cells get equal values, and learn the normal scores y of the
+    accuracies' ranks. Their shares w are those that predict held-out training labels best: with the members' K-fold
+    predictions s, [n, M],
+
+    .. math:: \min_{w \ge 0} |y - s w|^2 + \lambda |w - 1/M|^2, \quad \lambda = 20,
+
+    scaled to sum 1. The folds are stratified by value. With fewer than ``least`` labels, or labels of which the
+    different ones stand in a single fold, all shares are equal.
+
+    Args:
+        space: the search space, or its name.
+        members: some of "gp" (:class:`.classical.GaussianProcessPredictor`), "gates" (an ensemble of GATES) and
+            "forest" (:class:`.classical.ForestPredictor`).
+        ensemble: how many GATES are trained on all labels; in the folds it is one.
+        folds: K.
+        least: fewest labels that are cross-validated.
+        seed: everything random comes from it.
+        device: where GATES is trained; by default the GPU where there is one.
+        threads: CPU threads of the training of GATES.
+        progress: whether to show how far the training is.
+
+    Attributes:
+        members_: the fitted members by name.
+        weights_: their shares by name.
+        cv_scores_: Kendall's tau of each member's held-out predictions, by name; empty without cross-validation.
+        labels_: the different cells trained on, and their values.
+    """
+
+    def __init__(
+        self,
+        *,
+        space: SearchSpace | str = "nasbench201",
+        members: Sequence[str] = ("gp", "gates"),
+        ensemble: int = 2,
+        folds: int = 3,
+        least: int = 20,
+        seed: int = 0,
+        device: torch.device | str | None = None,
+        threads: int = 1,
+        progress: bool = False,
+    ) -> None:
+        self.space, self.members, self.ensemble = space, members, ensemble
+        self.folds, self.least, self.seed = folds, least, seed
+        self.device, self.threads, self.progress = device, threads, progress
+
+    def fit(self, codes: Tensor | Sequence[Sequence[int]], accuracies: Tensor | Sequence[float]) -> AutoPredictor:
+        """Learn from evaluated cells.
+
+        Args:
+            codes: [n, D] integers.
+            accuracies: [n], larger is better.
+
+        Raises:
+            ConfigError: settings are wrong; the message lists all of them.
+            InvalidCodeError, ObservationError: the labels cannot be learned from.
+        """
+        space = self.checked_space()
+        labels = checked_labels(space, codes, accuracies, canonical=True)
+        transform = NormalScores(labels.values)
+        scores = transform.forward()
+        parts = self._folds(scores)
+        held = torch.zeros(len(labels), len(self.members), dtype=torch.double)
+        with Progress(len(self.members) * (len(parts) + 1), "fitting auto", enabled=self.progress) as bar:
+            for number, part in enumerate(parts):
+                rest = torch.ones(len(labels), dtype=torch.bool)
+                rest[part] = False
+                for column, name in enumerate(self.members):
+                    member = self._new(name, space, number, ensemble=1).fit(labels.codes[rest], scores[rest])
+                    held[part, column] = torch.from_numpy(member.predict(labels.codes[part]))
+                    bar.update()
+            fitted: dict[str, Member] = {}
+            for name in self.members:
+                fitted[name] = self._new(name, space, len(parts), ensemble=self.ensemble).fit(labels.codes, scores)
+                bar.update()
+        weights = shares(held, scores) if parts else torch.full((len(self.members),), 1 / len(self.members))
+        self.members_ = fitted
+        self.weights_ = dict(zip(self.members, weights.tolist(), strict=True))
+        self.cv_scores_ = {
+            name: kendall_tau(column, scores) for name, column in zip(self.members, held.T, strict=True) if parts
+        }
+        self.space_, self.labels_, self._transform = space, labels, transform
+        return self
+
+    def predict(self, codes: Tensor | Sequence[Sequence[int]], return_std: bool = False) -> Any:
+        """What cells are worth, in units of the accuracies trained on.
+
+        Args:
+            codes: [B, D] integers.
+            return_std: whether to return standard deviations, too: those of the mixture of the members, each with its
+                own deviation (a single GATES has none).
+
+        Returns:
+            NumPy array [B] of doubles; with ``return_std`` a pair of them.
+
+        Raises:
+            ObservationError: the predictor is not fitted.
+        """
+        if not self.__sklearn_is_fitted__():
+            raise ObservationError("this AutoPredictor is not fitted yet: call fit(codes, accuracies) first")
+        codes = as_codes(self.space_, codes)
+        means, stds = [], []
+        for name, member in self.members_.items():
+            if return_std and not (name == "gates" and self.members_[name].ensemble == 1):
+                mean, std = member.predict(codes, return_std=True)
+            else:
+                mean = member.predict(codes)
+                std = np.zeros_like(mean)
+            means.append(torch.from_numpy(mean))
+            stds.append(torch.from_numpy(std))
+        share = torch.tensor(list(self.weights_.values()), dtype=torch.double)[:, None]
+        center, each = torch.stack(means), torch.stack(stds)  # [M, B]
+        mean = (share * center).sum(0)
+        std = (share * (each.square() + (center - mean).square())).sum(0).sqrt()
+        value, spread = self._transform.inverse_moments(mean, std)
+        return (value.numpy(), spread.numpy()) if return_std else value.numpy()
+
+    def score(self, codes: Tensor | Sequence[Sequence[int]], accuracies: Tensor | Sequence[float]) -> float:
+        """Kendall's tau-b between predictions and accuracies."""
+        return kendall_tau(torch.from_numpy(self.predict(codes)), torch.as_tensor(np.asarray(accuracies)))
+
+    def checked_space(self) -> SearchSpace:
+        """The space, after all settings are checked.
+
+        Raises:
+            ConfigError: settings are wrong; the message lists all of them.
+        """
+        faults: list[str] = []
+        try:
+            space = get_space(self.space)
+        except (LatentNASError, TypeError) as error:
+            raise ConfigError(f"AutoPredictor: {error}") from None
+        names = self.members
+        listed = isinstance(names, Sequence) and not isinstance(names, str) and len(names) > 0
+        if not (listed and all(name in MEMBERS for name in names) and len(set(names)) == len(names)):
+            faults.append(f"members must list some of {', '.join(MEMBERS)}, each once, got {names!r}")
+        for name, low in (("ensemble", 1), ("folds", 2), ("least", 2), ("seed", 0), ("threads", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < low:
+                faults.append(f"{name} must be an integer, at least {low}, got {value!r}")
+        if faults:
+            raise ConfigError("AutoPredictor: " + "; ".join(faults))
+        return space
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "labels_")
+
+    def _folds(self, scores: Tensor) -> list[Tensor]:
+        """Rows that are held out together, stratified by value; none where shares are not cross-validated."""
+        count = min(self.folds, len(scores))
+        if len(self.members) == 1 or len(scores) < max(self.least, 3):
+            return []
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, "folds"))
+        order = torch.randperm(len(scores), generator=generator)
+        order = order[scores[order].argsort(stable=True)]
+        parts = [order[start::count] for start in range(count)]
+        rests = (torch.cat([part for part in parts if part is not held]) for held in parts)
+        return parts if all(bool((scores[rest] != scores[rest[0]]).any()) for rest in rests) else []
+
+    def _new(self, name: str, space: SearchSpace, number: int, *, ensemble: int) -> Member:
+        seed = derive_seed(self.seed, name, number)
+        if name == "gp":
+            return GaussianProcessPredictor(space=space, seed=seed % 2**31)
+        if name == "forest":
+            return ForestPredictor(space=space, seed=seed % 2**31)
+        return Predictor(
+            "gates",
+            space=space,
+            average=0.2,
+            ensemble=ensemble,
+            seed=seed,
+            device=self.device,
+            threads=self.threads,
+        )
+
+
+def shares(held: Tensor, scores: Tensor, pull: float = PSEUDO_LABELS) -> Tensor:
+    """Non-negative weights of the columns of ``held`` that predict ``scores``, pulled towards equal ones; sum 1.
+
+    Args:
+        held: [n, M] predictions.
+        scores: [n].
+        pull: the factor lambda of the penalty, see :class:`AutoPredictor`.
+
+    Returns:
+        [M] double; equal shares where all predictions are turned down.
+    """
+    from scipy.optimize import nnls
+
+    size = held.shape[1]
+    root = pull**0.5
+    left = np.vstack([held.numpy(), root * np.eye(size)])
+    right = np.concatenate([scores.numpy(), np.full(size, root / size)])
+    found = torch.from_numpy(nnls(left, right)[0])
+    total = found.sum()
+    return found / total if float(total) > 0 else torch.full((size,), 1 / size, dtype=torch.double)

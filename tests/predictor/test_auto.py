@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.model_selection import cross_val_score
+
+from latentnas import Predictor, get_space
+from latentnas.errors import ConfigError, ObservationError
+from latentnas.predictor import AutoPredictor
+from latentnas.predictor.auto import shares
+
+SPACE = get_space("nasbench201")
+QUICK = {"members": ("gp", "forest"), "folds": 2}
+
+
+def worth(codes: torch.Tensor) -> torch.Tensor:
+    codes = SPACE.canonical(codes)
+    return (codes == 3).sum(1) + 0.3 * (codes == 1).sum(1).double()
+
+
+def test_shares_by_hand() -> None:
+    """Without a pull the shares are those that the scores were mixed with; a column that is turned down gets 0."""
+    scores = torch.tensor([1.0, -1.0, 2.0, 0.5]).double()
+    first, second = torch.tensor([1.0, 0, 0, 1]).double(), torch.tensor([0.0, 1, 1, 0]).double()
+    held = torch.stack([first, second], 1)
+    assert shares(held, 0.9 * first + 0.3 * second, pull=0).tolist() == pytest.approx([0.75, 0.25])
+    assert shares(held, first - second, pull=0).tolist() == [1, 0]
+    assert shares(held, scores, pull=1e9).tolist() == pytest.approx([0.5, 0.5])
+    assert shares(held, -first - second, pull=0).tolist() == [0.5, 0.5]
+
+
+def test_the_better_member_weighs_more() -> None:
+    noise = torch.randn(200, 2, generator=torch.Generator().manual_seed(0)).double()
+    scores = torch.randn(200, generator=torch.Generator().manual_seed(1)).double()
+    good, bad = shares(torch.stack([scores + 0.3 * noise[:, 0], scores + noise[:, 1]], 1), scores).tolist()
+    assert good > 2 * bad >= 0 and good + bad == pytest.approx(1)
+
+
+def test_learns_with_all_members() -> None:
+    codes, others = SPACE.sample(24, seed=0), SPACE.sample(200, seed=1)
+    model = AutoPredictor(members=("gp", "gates", "forest"), ensemble=1, folds=2).fit(codes, worth(codes))
+    assert list(model.members_) == list(model.weights_) == list(model.cv_scores_) == ["gp", "gates", "forest"]
+    assert sum(model.weights_.values()) == pytest.approx(1)
+    assert model.score(others, worth(others)) > 0.6
+    mean, std = model.predict(others, return_std=True)
+    assert mean.shape == std.shape == (200,) and bool((std >= 0).all())
+    assert np.array_equal(model.predict(others), model.predict(SPACE.canonical(others)))
+    assert mean.min() > -2 and mean.max() < 9, "in units of the values"
+    assert len(model.predict(others[:0])) == 0
+
+
+def test_few_labels_are_not_cross_validated() -> None:
+    codes = SPACE.sample(12, seed=0)
+    model = AutoPredictor(**QUICK).fit(codes, worth(codes))
+    assert model.weights_ == {"gp": 0.5, "forest": 0.5} and model.cv_scores_ == {}
+    same = torch.zeros(30)
+    same[0] = 1  # one fold holds the only cell that differs
+    assert AutoPredictor(**QUICK).fit(SPACE.sample(30, seed=3), same).cv_scores_ == {}
+
+
+def test_folds_hold_every_label_once() -> None:
+    scores = torch.arange(31.0)
+    parts = AutoPredictor(folds=3)._folds(scores)
+    assert torch.cat(parts).sort().values.tolist() == list(range(31))
+    assert max(abs(float(part.double().mean()) - 15) for part in parts) < 1.1, "stratified by value"
+
+
+def test_predictor_auto_is_the_auto_predictor(tmp_path: Path) -> None:
+    codes, others = SPACE.sample(40, seed=0), SPACE.sample(50, seed=1)
+    made = Predictor("auto", seed=3, options=QUICK)
+    with pytest.raises(ObservationError, match="not fitted"):
+        made.predict(codes)
+    direct = AutoPredictor(seed=3, **QUICK).fit(codes, worth(codes))
+    assert np.array_equal(made.fit(codes, worth(codes)).predict(others), direct.predict(others))
+    assert made.score(others, worth(others)) == direct.score(others, worth(others))
+    assert len(made.predict(others, return_std=True)) == 2
+    assert len(made.partial_fit(others, worth(others)).labels_) > len(direct.labels_)
+    with pytest.raises(ConfigError, match="save is for a single encoder"):
+        made.save(tmp_path)
+    for refused in (made.explain, made.member_scores):
+        with pytest.raises(ConfigError, match="for a single encoder, not for 'auto'"):
+            refused(codes)
+    with pytest.raises(ConfigError, match="no epochs"):
+        made.fit(codes, worth(codes), on_epoch=print)
+
+
+def test_scikit_learn_habits() -> None:
+    codes = SPACE.sample(30, seed=0)
+    model = Predictor("auto", options={"members": ("forest",)})
+    assert clone(model).get_params() == model.get_params()
+    assert clone(AutoPredictor(**QUICK)).get_params() == AutoPredictor(**QUICK).get_params()
+    scores = cross_val_score(model, codes.numpy(), worth(codes).numpy(), cv=2)
+    assert bool(np.isfinite(scores).all())
+
+
+def test_a_space_without_costs() -> None:
+    space = get_space("nas_bench_graph")
+    codes = space.sample(12, seed=0)
+    model = AutoPredictor(space=space, **QUICK).fit(codes, torch.arange(12.0))
+    assert np.isfinite(model.predict(codes)).all()
+
+
+def test_bad_settings_are_named() -> None:
+    codes, values = SPACE.sample(5, seed=0), torch.arange(5.0)
+    with pytest.raises(ConfigError, match=r"members must list some of gp, gates, forest.*; folds must be an integer"):
+        AutoPredictor(members=("gp", "gp"), folds=1).fit(codes, values)
+    with pytest.raises(
+        ConfigError, match=r"head is not for the encoder 'auto'; loss is not .*; options of 'auto' must"
+    ):
+        Predictor("auto", loss="mse", head=(3,), options={"layers": 2}).fit(codes, values)
+    with pytest.raises(ObservationError, match="not fitted yet"):
+        AutoPredictor().predict(codes)
