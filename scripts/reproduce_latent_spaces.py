@@ -88,11 +88,11 @@ def published(encoder: str, *, hidden: int = 128, **options: Any) -> Recipe:
 
 RECIPES: dict[str, Recipe] = {
     "dvae": published("dvae", bidirectional=True),
-    "gcn": published("gcn"),
+    "gcn": published("gcn", epochs=24),
     "svae": published("svae", lr=3e-3),
     "graphrnn": published("graphrnn", epochs=24),
     "dvae-emb": published("dvae", bidirectional=True, op_embedding=3),
-    "gcn-emb": published("gcn", op_embedding=3),
+    "gcn-emb": published("gcn", op_embedding=3, epochs=24),
     "svae-emb": published("svae", op_embedding=3, lr=3e-3),
     "graphrnn-emb": published("graphrnn", op_embedding=3, epochs=24),
     "ours": Recipe(on="space"),
