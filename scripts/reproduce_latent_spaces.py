@@ -87,7 +87,7 @@ def published(encoder: str, *, hidden: int = 128, **options: Any) -> Recipe:
 
 
 RECIPES: dict[str, Recipe] = {
-    "dvae": published("dvae", bidirectional=True),
+    "dvae": published("dvae", bidirectional=True, epochs=32),
     "gcn": published("gcn", epochs=24),
     "svae": published("svae", lr=3e-3),
     "graphrnn": published("graphrnn", epochs=24),
