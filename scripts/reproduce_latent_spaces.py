@@ -67,10 +67,11 @@ class Recipe:
 
 
 SCHEDULE: dict[str, Any] = {
-    "epochs": 100,
+    "epochs": 40,
     "batch_size": 64,
-    "lr": 1e-3,
+    "lr": 5e-3,
     "weight_decay": 0.0,
+    "clip": 1.0,
     "prior_weight": 0.0,
     "patience": None,
     "num_validation": 500,
@@ -78,21 +79,22 @@ SCHEDULE: dict[str, Any] = {
 
 
 def published(encoder: str, *, hidden: int = 128, **options: Any) -> Recipe:
-    """A model wired and weighted as published, of our size, on our schedule."""
+    """A model wired and weighted as published, of our size and start (``carry``), on our schedule."""
     wiring = {k: options.pop(k) for k in ("op_embedding", "bidirectional") if k in options}
     config = VAEConfig.published(encoder, num_types=1, num_nodes=1, hidden=hidden, **wiring).to_dict()
-    return Recipe({k: v for k, v in config.items() if not k.startswith("num_")}, {**SCHEDULE, **options})
+    model = {k: v for k, v in config.items() if not k.startswith("num_")}
+    return Recipe({**model, "carry": True}, {**SCHEDULE, **options})
 
 
 RECIPES: dict[str, Recipe] = {
-    "dvae": published("dvae", bidirectional=True),
-    "gcn": published("gcn"),
-    "svae": published("svae"),
-    "graphrnn": published("graphrnn"),
+    "dvae": published("dvae", bidirectional=True, epochs=32),
+    "gcn": published("gcn", epochs=24),
+    "svae": published("svae", lr=3e-3),
+    "graphrnn": published("graphrnn", epochs=24),
     "dvae-emb": published("dvae", bidirectional=True, op_embedding=3),
-    "gcn-emb": published("gcn", op_embedding=3),
-    "svae-emb": published("svae", op_embedding=3),
-    "graphrnn-emb": published("graphrnn", op_embedding=3),
+    "gcn-emb": published("gcn", op_embedding=3, epochs=24),
+    "svae-emb": published("svae", op_embedding=3, lr=3e-3),
+    "graphrnn-emb": published("graphrnn", op_embedding=3, epochs=24),
     "ours": Recipe(on="space"),
 }
 RAW = "raw"

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..errors import ConfigError
 from ..spaces.graphs import NodeGraphs
 from .adjacency import AdjacencyEncoder
+from .carrier import start_as_carrier
 from .decoder import DVAEDecoder
 from .dvae import DVAEEncoder, GatedSum
 from .embedding import OneHotOperations, OperationEmbedding, operation_embedding
@@ -61,6 +62,8 @@ class VAEConfig:
             cells are (published: 0).
         mean_weight: weight of their likelihood in the loss; above 1 it makes the mean of a cell decode to the cell
             more surely than the posterior around it (published: 1).
+        carry: whether the weights start so that states are passed on from vertex to vertex (:mod:`.carrier`),
+            without which a decoder that sees z in its first state alone learns very slowly (published: no).
     """
 
     num_types: int
@@ -80,6 +83,7 @@ class VAEConfig:
     noise: float = 1.0
     at_mean: float = 0.0
     mean_weight: float = 1.0
+    carry: bool = False
 
     def __post_init__(self) -> None:
         faults = []
@@ -101,7 +105,7 @@ class VAEConfig:
             faults.append(f"op_embedding must be a positive integer or None (one-hot), got {self.op_embedding!r}")
         elif dim is not None and dim > WIDEST:
             faults.append(f"op_embedding must be at most {WIDEST}, got {dim}")
-        for name in ("bidirectional", "latent_input"):
+        for name in ("bidirectional", "latent_input", "carry"):
             if not isinstance(getattr(self, name), bool):
                 faults.append(f"{name} must be true or false, got {getattr(self, name)!r}")
         for name in ("beta", "noise", "mean_weight"):
@@ -260,6 +264,8 @@ class GraphVAE(nn.Module):
             self._start_from(embeddings)
         self.encoder = build_encoder(config, self.operations)
         self.decoder = self._decoder(config)
+        if config.carry:
+            start_as_carrier(self)
 
     def _start_from(self, embeddings: Tensor) -> None:
         if not isinstance(self.operations, OperationEmbedding):

@@ -47,7 +47,8 @@ def test_every_cell_is_reconstructed(shipped: LatentSpace) -> None:
 
 def test_prior_samples_decode_freely_to_cells(shipped: LatentSpace) -> None:
     quality = generation_quality(shipped, 4000, seed=1)
-    assert quality.validity >= 0.99
+    assert quality.validity >= 0.97
+    assert quality.validity >= shipped.info["metrics"]["prior_validity_free"] - 0.01
     assert quality.uniqueness > 0.5
 
 
