@@ -82,7 +82,9 @@ def test_pages_are_there() -> None:
         "README.md",
         "benchmarks.md",
         "campaigns.md",
+        "latent-spaces.md",
         "own-space.md",
+        "predictors.md",
         "python-api.md",
         "spaces.md",
     ]

@@ -13,7 +13,7 @@ from latentnas.errors import ConfigError, SpaceTooLargeError, WeightsError
 from latentnas.latent import FitConfig, LatentSpace, _cells
 from latentnas.latent._cells import ListedCells, Networks, StreamedCells, TrainingCells, choose_cells
 from latentnas.latent._trainer import Trainer
-from latentnas.spaces import SearchSpace, get_space
+from latentnas.spaces import ENASMacro, SearchSpace, get_space
 
 from .tiny import TINY, fit, same_weights
 
@@ -244,3 +244,28 @@ def test_checkpoint_of_another_stream_is_refused(tmp_path: Path, changed: dict[s
 def test_wrong_settings_of_cells_are_named() -> None:
     with pytest.raises(ConfigError, match=r"stream must be true or false, got 'yes'; over must be one of codes, netw"):
         FitConfig(stream="yes", over="cells")  # type: ignore[arg-type]
+
+
+def test_networks_that_are_a_large_part_of_the_codes_are_trained_on() -> None:
+    """A fifth of NB1Shot1-3's codes are few networks: held out whole, nothing like them would be trained on."""
+    space = get_space("nasbench1shot1-3")
+    cells = StreamedCells(
+        space, over="codes", per_epoch=2_000, num_validation=1_000, seed=0, device=torch.device("cpu")
+    )
+    keys = space.keys(space.sample(2_000, seed=5))
+    common = {key for key in set(keys) if keys.count(key) > 40}
+    assert common
+    held_out = space.keys(cells.validation)
+    assert not common & set(held_out)
+    assert 500 < len(held_out) < 1_000
+    assert max(held_out.count(key) for key in set(held_out)) <= 10
+    trained = set(space.keys(cells.described()))
+    assert common <= trained
+    assert not trained & set(held_out)
+
+
+def test_a_space_of_few_networks_is_still_validated() -> None:
+    cells = StreamedCells(
+        ENASMacro(layers=1), over="codes", per_epoch=20, num_validation=3, seed=0, device=torch.device("cpu")
+    )
+    assert 1 <= len(cells.validation) <= 3
