@@ -24,6 +24,14 @@ def test_a_folder_is_loaded_for_a_space_of_ones_own(tiny_latent: LatentSpace, tm
     assert resolve_latent(space, str(tmp_path)).space is space
 
 
+@pytest.mark.parametrize(
+    ("space", "name"),
+    [("nasbench201", "nasbench201-dvae-emb"), ("nasbench1shot1-3", "nasbench1shot1-3"), ("darts", "darts")],
+)
+def test_shipped_one_of_the_space(space: str, name: str) -> None:
+    assert resolve_latent(get_space(space), None).name == name
+
+
 def test_none_for_the_space() -> None:
     with pytest.raises(ConfigError, match="latentnas pretrain enas_macro2 --out FOLDER"):
         resolve_latent(ENASMacro(layers=2), None)
