@@ -9,10 +9,9 @@ from ..spaces import SearchSpace
 from .space import LatentSpace
 from .storage import list_latent_spaces
 
-
 PREFERRED = {"nasbench201": "nasbench201-dvae-emb"}
-"""Which of several shipped latent spaces a search takes: `latent-bo` needed 33.7 evaluations with this one and 35.3 with
-`nasbench201` (means over development seeds; 24 and 10, the spread is 10)."""
+"""Which of several shipped latent spaces a search takes: `latent-bo` needed 33.7 evaluations with this one and 35.3
+with `nasbench201` (means over development seeds; 24 and 10, the spread is 10)."""
 
 
 def resolve_latent(space: SearchSpace, latent: LatentSpace | str | Path | None) -> LatentSpace:
