@@ -163,12 +163,12 @@ def test_time_limit() -> None:
 
 def test_time_limit_in_the_middle() -> None:
     started = time.perf_counter()
-    result = train(GOOD, time_limit=1.5, epochs=10_000)
-    assert time.perf_counter() - started < 30
+    result = train(GOOD, time_limit=5, epochs=10_000)
+    assert time.perf_counter() - started < 60
     assert result.failure is not None
-    assert "1.5 s" in result.failure
+    assert "5 s" in result.failure
     assert result.metrics["epochs"] >= 1
-    assert result.seconds >= 1.5
+    assert result.seconds >= 5
 
 
 def test_npz_with_fewer_images_than_a_batch(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_processes_resume_to_the_last_bit(tmp_path: Path) -> None:
     whole = fit(epochs=2, processes=2)
     stopped = replace(job(), checkpoint=tmp_path)
     stopped = replace(stopped, codes=get_space("enas_macro6").sample(110, seed=7), model=whole.model.config)
-    stopped = replace(stopped, fit=replace(stopped.fit, lr=1e-2, num_cells=100, num_validation=50))
+    stopped = replace(stopped, fit=replace(stopped.fit, lr=1e-2, prior_weight=0.5, num_cells=100, num_validation=50))
     with pytest.raises(WorkerError, match="interrupted"):
         run_processes(stop_after_an_epoch, stopped, 2, "cpu")
     assert (tmp_path / "checkpoint.safetensors").exists()
