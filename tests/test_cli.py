@@ -94,7 +94,7 @@ def test_help_names_choices_and_defaults() -> None:
         "nasbench201", "latent-bo", "tabular", "100", "5", "10", "0", "runs/campaigns.db", "runs/NAME-report",
     ]  # fmt: skip
     assert "(default: standard output)" in run("decode", "--help").stdout
-    assert "(default: dvae)" in run("pretrain", "--help").stdout
+    assert "(default: adjacency)" in run("pretrain", "--help").stdout
 
 
 def test_version() -> None:

@@ -45,7 +45,7 @@ def test_main_road() -> None:
     assert space.parse(space.format(codes)).tolist() == codes.tolist()
     benchmark = ln.get_benchmark("nasbench201")
     assert benchmark.query(codes).shape == (8,)
-    latent = ln.LatentSpace.load(ln.list_latent_spaces()[0], device="cpu")
+    latent = ln.LatentSpace.load("nasbench201-dvae-emb", device="cpu")
     assert latent.decode(latent.encode(codes)).tolist() == codes.tolist()
     strategy = ln.get_strategy("evolution", space, seed=0)
     proposals = strategy.ask(3)

@@ -33,7 +33,7 @@ def pretrain(
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to save the latent space.")],
     encoder: Annotated[
         str | None,
-        typer.Option(help="The encoder: adjacency (default), dvae, gcn, gcn-pyg, svae, graphrnn."),
+        typer.Option(help="The encoder: dvae, gcn, gcn-pyg, svae, graphrnn (default: adjacency)."),
     ] = None,
     op_embedding: Annotated[
         int | None, typer.Option(help="Dimensions of learned operation embeddings; 0 for one-hot (default: 3).")

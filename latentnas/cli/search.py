@@ -39,10 +39,12 @@ def search(
     ] = None,
     strategy: Annotated[
         str | None,
-        typer.Option(help="What to evaluate next: random, evolution, latent-bo or latent-ei (default: latent-bo)."),
+        typer.Option(
+            help="What to evaluate next: random, evolution, latent-bo, latent-ei or nar (default: latent-bo)."
+        ),
     ] = None,
     evaluator: Annotated[
-        str | None, typer.Option(help="What a cell is worth: tabular or train (default: tabular).")
+        str | None, typer.Option(help="What a cell is worth: tabular, train or zero-cost (default: tabular).")
     ] = None,
     budget: Annotated[int | None, typer.Option(help="Evaluations in all (default: 100).")] = None,
     batch: Annotated[int | None, typer.Option(help="Cells proposed at a time (default: 5).")] = None,
