@@ -18,6 +18,7 @@ from ..seeding import derive_seed
 from ..spaces import SearchSpace, get_space
 from .classical import ForestPredictor, GaussianProcessPredictor
 from .labels import as_codes, checked_labels
+from .moments import mixture_moments, with_deviations
 from .predictor import Predictor
 
 Member: TypeAlias = Predictor | ForestPredictor | GaussianProcessPredictor
@@ -147,6 +148,32 @@ class AutoPredictor(BaseEstimator):
         std = (share * (each.square() + (center - mean).square())).sum(0).sqrt()
         value, spread = self._transform.inverse_moments(mean, std)
         return (value.numpy(), spread.numpy()) if return_std else value.numpy()
+
+    def joint(self, codes: Tensor | Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """Joint mean [B] and covariance [B, B] of cells, double, in units of the accuracies trained on.
+
+        Means and variances are those of :meth:`predict`; the correlations are those of the mixture on the scale of
+        normal scores, in which a single GATES has no variance.
+
+        Args:
+            codes: [B, D] integers.
+
+        Raises:
+            ObservationError: the predictor is not fitted.
+        """
+        value, spread = self.predict(codes, return_std=True)
+        share = torch.tensor(list(self.weights_.values()), dtype=torch.double)
+        means, covariances = zip(*(self._joint_of(name, codes) for name in self.members_), strict=True)
+        _, covariance = mixture_moments(share, torch.stack(means), torch.stack(covariances))
+        return torch.from_numpy(value), with_deviations(covariance, torch.from_numpy(spread))
+
+    def _joint_of(self, name: str, codes: Tensor | Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """Mean [B] and covariance [B, B] of a member, in normal scores."""
+        member = self.members_[name]
+        if isinstance(member, Predictor) and member.ensemble == 1:
+            mean = torch.from_numpy(member.predict(codes))
+            return mean, mean.new_zeros(len(mean), len(mean))
+        return member.joint(codes)
 
     def score(self, codes: Tensor | Sequence[Sequence[int]], accuracies: Tensor | Sequence[float]) -> float:
         """Kendall's tau-b between predictions and accuracies."""

@@ -19,6 +19,7 @@ from ..models.targets import NormalScores
 from ..spaces import SearchSpace, get_space
 from ..spaces.features import flow_statistics, one_hot_features, path_counts
 from .labels import as_codes, checked_labels
+from .moments import ensemble_moments, with_deviations
 
 if TYPE_CHECKING:
     from ..models.gaussian_process import Surrogate
@@ -86,10 +87,7 @@ class FeaturePredictor(BaseEstimator, ABC):
             ConfigError: settings are wrong; the message lists all of them.
             InvalidCodeError, ObservationError: the labels cannot be learned from.
         """
-        space = get_space(self.space)
-        faults = self._faults(space)
-        if faults:
-            raise ConfigError(f"{type(self).__name__}: " + "; ".join(faults))
+        space = self.checked_space()
         labels = checked_labels(space, codes, accuracies, canonical=True)
         self._names = known_features(space) if self.features is None else tuple(self.features)
         self._learn(cell_features(space, labels.codes, self._names), labels.values)
@@ -122,6 +120,23 @@ class FeaturePredictor(BaseEstimator, ABC):
         predicted = torch.cat(means)[number].numpy()
         return (predicted, torch.cat(stds)[number].numpy()) if return_std else predicted
 
+    def joint(self, codes: Tensor | Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """Joint mean [B] and covariance [B, B] of cells, double, in units of the accuracies trained on.
+
+        Means and variances are those of :meth:`predict`; the correlations are those of the model's own scale, on which
+        accuracies are normal scores.
+
+        Args:
+            codes: [B, D] integers.
+
+        Raises:
+            ObservationError: the predictor is not fitted.
+        """
+        mean, std = self.predict(codes, return_std=True)
+        canonical = self.space_.canonical(as_codes(self.space_, codes))
+        covariance = self._covariance(cell_features(self.space_, canonical, self._names))
+        return torch.from_numpy(mean), with_deviations(covariance, torch.from_numpy(std))
+
     def score(self, codes: Tensor | Sequence[Sequence[int]], accuracies: Tensor | Sequence[float]) -> float:
         """Kendall's tau-b between predictions and accuracies."""
         return kendall_tau(torch.from_numpy(self.predict(codes)), torch.as_tensor(np.asarray(accuracies)))
@@ -136,6 +151,22 @@ class FeaturePredictor(BaseEstimator, ABC):
     @abstractmethod
     def _moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Means and standard deviations at features [m, f]: two [m] double."""
+
+    @abstractmethod
+    def _covariance(self, x: Tensor) -> Tensor:
+        """Covariance of normal scores at features [m, f]: [m, m] double."""
+
+    def checked_space(self) -> SearchSpace:
+        """The space, after all settings are checked.
+
+        Raises:
+            ConfigError: settings are wrong; the message lists all of them.
+        """
+        space = get_space(self.space)
+        faults = self._faults(space)
+        if faults:
+            raise ConfigError(f"{type(self).__name__}: " + "; ".join(faults))
+        return space
 
     def _faults(self, space: SearchSpace) -> list[str]:
         found, names, known = [], self.features, known_features(space)
@@ -181,9 +212,16 @@ class ForestPredictor(FeaturePredictor):
         self._forest.fit(x.numpy(), self._transform.forward().numpy())
 
     def _moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        rows = x.numpy().astype(np.float32)
-        each = torch.from_numpy(np.stack([tree.predict(rows) for tree in self._forest.estimators_]))
+        each = self._by_tree(x)
         return self._transform.inverse_moments(each.mean(0), each.std(0))
+
+    def _covariance(self, x: Tensor) -> Tensor:
+        return ensemble_moments(self._by_tree(x))[1]
+
+    def _by_tree(self, x: Tensor) -> Tensor:
+        """Normal scores that each tree predicts: [trees, m] double."""
+        rows = x.numpy().astype(np.float32)
+        return torch.from_numpy(np.stack([tree.predict(rows) for tree in self._forest.estimators_]))
 
 
 class GaussianProcessPredictor(FeaturePredictor):
@@ -231,6 +269,10 @@ class GaussianProcessPredictor(FeaturePredictor):
     def _moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
         with cpu_threads(1):
             return self._surrogate.predict(self._standardized(x))
+
+    def _covariance(self, x: Tensor) -> Tensor:
+        with cpu_threads(1):
+            return self._surrogate.joint(self._standardized(x))[1]
 
 
 def kernel_of_columns(space: SearchSpace, names: Sequence[str]) -> list[int]:

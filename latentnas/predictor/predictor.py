@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from ..device import cpu_threads, resolve_device
-from ..errors import ConfigError, LatentNASError, ObservationError
+from ..errors import ConfigError, LatentNASError, ObservationError, UnknownNameError
 from ..evaluation.metrics import kendall_tau
 from ..latent import LatentSpace, resolve_latent
 from ..models.predictors import (
@@ -29,6 +29,7 @@ from ..models.predictors import (
     encoder_class,
     encoder_faults,
     get_encoder,
+    list_encoders,
 )
 from ..progress import Progress
 from ..seeding import derive_seed
@@ -36,6 +37,7 @@ from ..spaces import SearchSpace, get_space
 from .features import CELL_FEATURES, OP_FEATURES, Measure, Standardizer, get_measure, measured
 from .inputs import cell_facts, cell_inputs
 from .labels import Labels, as_codes, checked_labels
+from .moments import ensemble_moments
 from .training import SCHEDULES, Trainer, seeded
 
 if TYPE_CHECKING:
@@ -162,7 +164,7 @@ class Predictor(BaseEstimator):
             ConfigError: settings are wrong; the message lists all of them.
             InvalidCodeError, ObservationError: the labels cannot be learned from, see the class.
         """
-        space = self._checked_space()
+        space = self.checked_space()
         if self.encoder == "auto" and on_epoch is not None:
             raise ConfigError('Predictor: "auto" has no epochs that on_epoch could be called after')
         labels = checked_labels(space, codes, accuracies, canonical=self.canonical)
@@ -177,7 +179,7 @@ class Predictor(BaseEstimator):
         """
         if not self._is_fitted():
             return self.fit(codes, accuracies)
-        space = self._checked_space()
+        space = self.checked_space()
         codes = as_codes(space, codes)
         new = torch.as_tensor(np.asarray(accuracies)).double()
         if new.shape != (len(codes),):
@@ -309,6 +311,30 @@ class Predictor(BaseEstimator):
         mean = scores.mean(0).numpy()
         return (mean, scores.std(0).numpy()) if return_std else mean
 
+    def joint(self, codes: Tensor | Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """Mean and covariance over the members of the ensemble, see :func:`.moments.ensemble_moments`.
+
+        Args:
+            codes: [B, D] integers.
+
+        Returns:
+            mean: [B] double, in units of the accuracies trained on.
+            covariance: [B, B] double.
+
+        Raises:
+            ConfigError: a single model, or a comparator, whose values depend on the cells asked with it.
+            ObservationError: the predictor is not fitted.
+        """
+        if self.encoder == "auto":
+            self._check_fitted()
+            return self.auto_.joint(codes)
+        if self.ensemble < 2 or self.loss == "comparator":
+            raise ConfigError(
+                "Predictor: joint needs an ensemble of at least 2 of any loss but 'comparator', "
+                f"got ensemble={self.ensemble}, loss={self.loss!r}"
+            )
+        return ensemble_moments(self.member_scores(codes))
+
     def member_scores(self, codes: Tensor | Sequence[Sequence[int]]) -> Tensor:
         """What each member of the ensemble predicts: double [members, B]."""
         self._check_fitted()
@@ -400,8 +426,12 @@ class Predictor(BaseEstimator):
 
     # --- settings ---------------------------------------------------------------------------------
 
-    def _checked_space(self) -> SearchSpace:
-        """The space, after all settings are checked."""
+    def checked_space(self) -> SearchSpace:
+        """The space, after all settings are checked.
+
+        Raises:
+            ConfigError: settings are wrong; the message lists all of them.
+        """
         faults: list[str] = []
         try:
             space = self.space if isinstance(self.space, SearchSpace) else get_space(self.space)
@@ -445,11 +475,10 @@ class Predictor(BaseEstimator):
         faults += self._measure_faults()
         if self.options is not None and not isinstance(self.options, dict):
             faults.append(f"options must be a dictionary, got {self.options!r}")
+        elif self.encoder not in list_encoders():
+            faults.append(str(UnknownNameError("encoder", self.encoder, ["auto", *list_encoders()])))
         else:
-            try:
-                faults += encoder_faults(self.encoder, cell_facts(space), self.options or {})
-            except LookupError as error:
-                faults.append(str(error))
+            faults += encoder_faults(self.encoder, cell_facts(space), self.options or {})
         faults += self._latent_faults(space)
         if faults:
             raise ConfigError("Predictor: " + "; ".join(faults))

@@ -80,7 +80,7 @@ def load_predictor(folder: str | Path, *, space: SearchSpace | None, device: tor
         raise WeightsError(f"{folder}: made for space {config['space']!r}, not for {space.name!r}")
     try:
         predictor = Predictor(space=space, device=device, **config["settings"])
-        predictor._checked_space()
+        predictor.checked_space()
     except (ConfigError, TypeError) as error:
         raise WeightsError(f"{folder / 'config.json'}: the settings are wrong: {error}") from None
     source = folder / "model.safetensors"
