@@ -95,6 +95,11 @@ class Surrogate:
         """Variance of the observation noise of the target."""
         return float(cast("GaussianLikelihood", self.model.likelihood).noise.detach().mean())
 
+    @property
+    def best(self) -> float:
+        """The highest target observed."""
+        return float(self.transform.forward().max())
+
     def predict(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation in the unit of the observations: [m, f] -> [m], [m]."""
         return self.transform.inverse_moments(*self.marginals(x))

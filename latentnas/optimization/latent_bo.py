@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..errors import ConfigError, ExhaustedError
 from ..latent import LatentSpace
-from ..models.gaussian_process import EXACT_LIMIT, NUM_INDUCING, FeatureGroup, Surrogate, fit_gp
+from ..models.gaussian_process import EXACT_LIMIT, NUM_INDUCING, FeatureGroup, fit_gp
+from ..seeding import derive_seed
 from ..spaces import SearchSpace
 from ..spaces.features import one_hot_features, path_counts
 from .acquisition import JointPosterior, greedy_batch, log_expected_improvement
 from .base import Proposals
+from .judges import GP, Judge, checked_options, fit_judge
 from .latent_strategy import LatentStrategy
 
 JOINT = 1024
@@ -60,6 +63,12 @@ class LatentBO(LatentStrategy):
     cell, and two latents of one cell must get one value. That they take turns makes runs more even
     than one process alone does (the README's figures).
 
+    With ``surrogate`` a predictor (:mod:`latentnas.predictor`) judges in their place: an ensemble
+    trained from different seeds, whose mean and covariance over the members take the place of the
+    posterior; to be improved on is the highest mean of an observed cell. It is trained anew in every
+    :meth:`ask`, on all observations, from a seed made of the strategy's and their number. It learns an
+    order: while all observed values are equal there is none, and cells are drawn at random, with a note.
+
     Args:
         space: the search space or its name.
         latent: a LatentSpace of this space, a folder, or a shipped name; None takes the shipped one.
@@ -71,7 +80,17 @@ class LatentBO(LatentStrategy):
         target: how observed values are transformed, "rank" or "standardize".
         exact_limit: most observations of an exact Gaussian process.
         num_inducing: inducing points of the sparse one.
+        surrogate: what judges the cells, of :func:`.judges.list_surrogates`: None or "gp" for the Gaussian processes,
+            "auto", "forest", or an encoder of a predictor ("latent" trains that of ``latent`` further). With a
+            predictor, judges, ard, exact_limit and num_inducing have no meaning and are refused.
+        surrogate_options: settings of the predictor, JSON types: those of :class:`latentnas.predictor.Predictor`,
+            ``AutoPredictor`` or ``ForestPredictor`` but :data:`.judges.OWN`; an encoder's defaults are
+            :data:`.judges.ENSEMBLE`, on the CPU.
         seed: seed of every random choice.
+
+    Raises:
+        UnknownNameError: there is no such surrogate.
+        ConfigError: an option is wrong, or the predictor is not for this space.
     """
 
     name = "latent-bo"
@@ -88,6 +107,8 @@ class LatentBO(LatentStrategy):
         target: str = "rank",
         exact_limit: int = EXACT_LIMIT,
         num_inducing: int = NUM_INDUCING,
+        surrogate: str | None = None,
+        surrogate_options: Mapping[str, Any] | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__(
@@ -105,8 +126,26 @@ class LatentBO(LatentStrategy):
         if not names or len(set(names)) < len(names) or not set(names) <= set(JUDGES):
             raise ConfigError(f"{self.name}: judges must be one or both of {', '.join(JUDGES)}, got {judges!r}")
         self.candidates = candidates
-        self.judges = names
-        self.ard = ard
+        self.surrogate = None if surrogate == GP else surrogate
+        self.surrogate_options = checked_options(self.name, surrogate or GP, self.latent, surrogate_options)
+        self.judges, self.ard = names, ard
+        if self.surrogate is not None:
+            self._refuse_process_options()
+            self.judges = (self.surrogate,)
+
+    def _refuse_process_options(self) -> None:
+        defaults = {"judges": JUDGES, "ard": False, "exact_limit": EXACT_LIMIT, "num_inducing": NUM_INDUCING}
+        given = [option for option, default in defaults.items() if getattr(self, option) != default]
+        if given:
+            are = "is an option" if len(given) == 1 else "are options"
+            raise ConfigError(
+                f"{self.name}: {', '.join(given)} {are} of the Gaussian processes, not of the surrogate "
+                f"{self.surrogate!r}"
+            )
+
+    def config(self) -> dict[str, object]:
+        chosen = {"surrogate": self.surrogate, "surrogate_options": self.surrogate_options}
+        return {**super().config(), **(chosen if self.surrogate is not None else {})}
 
     # --- the batch ------------------------------------------------------------------------------
 
@@ -116,15 +155,38 @@ class LatentBO(LatentStrategy):
             return start
         codes, values = self.observed
         surrogates = self.fit(codes, values)
-        best = float(surrogates[self.judges[0]].transform.forward().max())
+        best = surrogates[self.judges[0]].best
         parents = codes[values.argsort(descending=True, stable=True)[:INCUMBENTS]]
         pool, notes = self._pool(n, parents, generator)
         for judge, surrogate in surrogates.items():
             pool = self._refine(pool, judge, surrogate, best, generator)
         return self._pick(n, pool, surrogates, best, notes)
 
-    def fit(self, codes: Tensor, values: Tensor) -> dict[str, Surrogate]:
-        """The Gaussian processes of evaluated cells, by judge: codes [m, D] long, values [m]."""
+    def _random_start(self, n: int, generator: torch.Generator) -> Proposals | None:
+        start = super()._random_start(n, generator)
+        values = self.observed[1]
+        if start is not None or self.surrogate is None or bool((values != values[0]).any()):
+            return start
+        proposals = self._random(n, "random", generator)
+        proposals.notes.append(
+            f"all {len(values):,} values are {float(values[0]):g}: {self.surrogate} has no order to learn yet; "
+            "cells are drawn at random"
+        )
+        return proposals
+
+    def fit(self, codes: Tensor, values: Tensor) -> Mapping[str, Judge]:
+        """The surrogates of evaluated cells, by judge: codes [m, D] long, values [m]."""
+        if self.surrogate is not None:
+            judge = fit_judge(
+                self.surrogate,
+                self.latent,
+                codes,
+                values,
+                options=self.surrogate_options,
+                target=self.target,
+                seed=derive_seed(self.seed, self.name, "surrogate", len(codes)),
+            )
+            return {self.surrogate: judge}
         return {
             judge: fit_gp(
                 x := self.features(codes, judge),
@@ -139,10 +201,12 @@ class LatentBO(LatentStrategy):
         }
 
     def features(self, codes: Tensor, judge: str) -> Tensor:
-        """What a judge reads of cells: [m, D] long -> [m, f] double.
+        """What a judge reads of cells: [m, D] long -> [m, f] double; a predictor reads the codes.
 
         It is read off the canonical code, so that cells that are the same network look the same.
         """
+        if self.surrogate is not None:
+            return codes
         codes = self.space.canonical(codes)
         if judge == "latent":
             scale = self.latent.scale.clamp_min(1e-6)
@@ -150,7 +214,7 @@ class LatentBO(LatentStrategy):
         paths = (path_counts(self.space, codes) > 0).double()
         return torch.cat([one_hot_features(self.space, codes), paths], 1)
 
-    def _pick(self, n: int, pool: Pool, surrogates: dict[str, Surrogate], best: float, notes: list[str]) -> Proposals:
+    def _pick(self, n: int, pool: Pool, surrogates: Mapping[str, Judge], best: float, notes: list[str]) -> Proposals:
         pending = self.pending
         ahead = len(pending)
         features = {judge: self.features(torch.cat([pending, pool.codes]), judge) for judge in surrogates}
@@ -219,7 +283,7 @@ class LatentBO(LatentStrategy):
             notes.append(f"decoder and mutations gave too few new cells; {len(rest)} were drawn at random")
         return pool, notes
 
-    def _refine(self, pool: Pool, judge: str, surrogate: Surrogate, best: float, generator: torch.Generator) -> Pool:
+    def _refine(self, pool: Pool, judge: str, surrogate: Judge, best: float, generator: torch.Generator) -> Pool:
         """Add mutants and neighbours of the candidates with the highest expected improvement."""
         mean, std = surrogate.marginals(self.features(pool.codes, judge))
         top = log_expected_improvement(mean, std, best).argsort(descending=True, stable=True)[: 2 * INCUMBENTS]

@@ -93,7 +93,7 @@ class LatentEI(LatentStrategy):
             seed=self.seed,
         )
         scale = self.latent.scale.clamp_min(1e-6)
-        best = float(surrogate.transform.forward().max())
+        best = surrogate.best
         points, acquisition = maximize_acquisition(
             surrogate.model,
             best,

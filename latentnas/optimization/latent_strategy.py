@@ -57,5 +57,9 @@ class LatentStrategy(Strategy):
         missing = self.initial - len(self.codes) - len(self.pending)
         if missing <= 0 and len(self.observed[0]) >= 2:
             return None
-        first = self.sample_new(min(n, missing) if missing > 0 else n, generator)
-        return Proposals(first, ["initial"] * len(first), latents=self.latent.encode(first).double())
+        return self._random(min(n, missing) if missing > 0 else n, "initial", generator)
+
+    def _random(self, n: int, source: str, generator: torch.Generator) -> Proposals:
+        """At most ``n`` random new cells, all from ``source``."""
+        codes = self.sample_new(n, generator)
+        return Proposals(codes, [source] * len(codes), latents=self.latent.encode(codes).double())

@@ -56,6 +56,20 @@ def test_unknown_options_are_named_with_what_is_known() -> None:
         get_strategy("random", "nasbench201", anything=1)
 
 
+@pytest.mark.parametrize("name", ["evolution", "latent-ei", "nar", "random"])
+def test_surrogate_where_none_is_taken(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name}: takes no surrogate, got 'gates'; .* in latent-bo$"):
+        get_strategy(name, "nasbench201", surrogate="gates")
+
+
+def test_surrogate_by_name(shipped_latent: LatentSpace) -> None:
+    strategy = get_strategy("latent-bo", "nasbench201", latent=shipped_latent, surrogate="forest")
+    assert isinstance(strategy, LatentBO)
+    assert (strategy.surrogate, strategy.judges) == ("forest", ("forest",))
+    with pytest.raises(UnknownNameError, match=r"unknown surrogate 'gatse'. Did you mean 'gates'"):
+        get_strategy("latent-bo", "nasbench201", latent=shipped_latent, surrogate="gatse")
+
+
 def test_latent_space_where_none_is_taken(shipped_latent: LatentSpace) -> None:
     with pytest.raises(ConfigError, match="takes no latent space"):
         get_strategy("random", "nasbench201", latent=shipped_latent)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -151,3 +152,78 @@ def test_judges_that_do_not_exist(shipped_latent: LatentSpace, judges: list[str]
 def test_sizes_that_make_no_sense(shipped_latent: LatentSpace, options: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match=r"must be an? "):
         LatentBO("nasbench201", latent=shipped_latent, **options)  # type: ignore[arg-type]
+
+
+GATES = {"epochs": 3, "ensemble": 2, "head": [16], "options": {"layers": 1, "hidden": 16}}
+
+
+def test_a_predictor_judges_decoded_cells(shipped_latent: LatentSpace) -> None:
+    strategy = LatentBO(
+        "nasbench201", latent=shipped_latent, initial=8, candidates=32, surrogate="gates", surrogate_options=GATES
+    )
+    run(strategy, [8])
+    judges = strategy.fit(*strategy.observed)
+    assert list(judges) == ["gates"]
+    proposals = strategy.ask(3)
+    check(strategy, proposals, 3)
+    assert "initial" not in proposals.sources
+    mean, std = judges["gates"].marginals(proposals.codes)
+    value, spread = judges["gates"].transform.inverse_moments(mean, std)
+    torch.testing.assert_close(proposals.mean, value)
+    torch.testing.assert_close(proposals.std, spread)
+
+
+def test_a_forest_beats_random_search(shipped_latent: LatentSpace) -> None:
+    """As above, with a tree ensemble in the place of the Gaussian processes."""
+    weights = torch.tensor([1.0, 2.0, 3.0, 1.5, 2.5, 0.5], dtype=torch.double)
+    strategy = LatentBO(
+        "nasbench201",
+        latent=shipped_latent,
+        initial=10,
+        candidates=128,
+        seed=1,
+        surrogate="forest",
+        surrogate_options={"trees": 40},
+    )
+    for _ in range(9):
+        proposals = strategy.ask(5)
+        strategy.tell(proposals.codes, proposals.codes.double() @ weights)
+    every = strategy.space.enumerate().double() @ weights
+    assert int((every > strategy.values.max()).sum()) < 15625 / 45 / 10
+
+
+def test_values_without_an_order_bring_random_cells_and_a_note(shipped_latent: LatentSpace) -> None:
+    strategy = LatentBO(
+        "nasbench201", latent=shipped_latent, initial=4, candidates=16, surrogate="gates", surrogate_options=GATES
+    )
+    first = strategy.ask(4)
+    strategy.tell(first.codes, [0.5, float("nan"), 0.5, 0.5])
+    second = strategy.ask(3)
+    assert second.sources == ["random"] * 3
+    assert second.notes == ["all 3 values are 0.5: gates has no order to learn yet; cells are drawn at random"]
+    strategy.tell(second.codes, [0.5, 0.5, 0.6])
+    third = strategy.ask(3)
+    assert third.mean is not None and third.notes == []
+
+
+def test_only_a_predictor_is_in_the_settings(shipped_latent: LatentSpace) -> None:
+    plain = LatentBO("nasbench201", latent=shipped_latent)
+    by_name = LatentBO("nasbench201", latent=shipped_latent, surrogate="gp")
+    assert plain.config() == by_name.config()
+    assert "surrogate" not in plain.config()
+    other = LatentBO("nasbench201", latent=shipped_latent, surrogate="forest", surrogate_options={"trees": 9})
+    assert other.config() == {**plain.config(), "surrogate": "forest", "surrogate_options": {"trees": 9}}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"judges": ["latent"], "ard": True}, "judges, ard are options of the Gaussian processes"),
+        ({"exact_limit": 9}, "exact_limit is an option of the Gaussian processes, not of the surrogate 'gates'"),
+    ],
+)
+def test_options_of_the_processes_are_refused_with_a_predictor(
+    shipped_latent: LatentSpace, options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        LatentBO("nasbench201", latent=shipped_latent, surrogate="gates", **options)

@@ -240,3 +240,8 @@ def test_explain_returns_attention() -> None:
     assert found["attention"].shape == (4, 2, 4, 4)
     assert found["layer_gates"].shape == (4, 2)
     assert small(epochs=1).fit(codes, worth(codes)).explain(codes) == {}
+
+
+def test_an_unknown_encoder_is_told_of_auto() -> None:
+    with pytest.raises(ConfigError, match=r"unknown encoder 'xyz'. Known: auto, gates, gcn.*renas"):
+        Predictor("xyz").checked_space()
