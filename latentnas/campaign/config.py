@@ -39,13 +39,16 @@ class CampaignConfig(BaseModel):
         initial: random cells first, for the strategies that have such a phase, at least 1.
         seed: seed of every random choice, in 0..2**63-1.
         latent: shipped name or folder of the latent space, for the strategies that search in one.
+        surrogate: what judges cells, of :func:`latentnas.optimization.list_surrogates`, for the strategies that take
+            one; None or "gp" for Gaussian processes.
+        surrogate_options: settings of that predictor.
         strategy_options: further arguments of the strategy.
         evaluator_options: further arguments of the evaluator.
         max_seconds: stop a run after this time, between two evaluations; None for no limit.
         max_attempts: evaluations of a cell whose process died, after which the cell counts as failed.
         store: URL (or path of an SQLite file) of the campaign's memory; None keeps it in memory.
         name: the campaign's name in its store; by default made of space, table and metric where these
-            are not the usual ones, strategy, evaluator and seed.
+            are not the usual ones, strategy, surrogate where it is a predictor, evaluator and seed.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True)
@@ -58,6 +61,8 @@ class CampaignConfig(BaseModel):
     initial: int = Field(default=10, ge=1)
     seed: int = Field(default=0, ge=0, le=MAX_SEED)
     latent: str | None = None
+    surrogate: str | None = None
+    surrogate_options: dict[str, Any] = Field(default_factory=dict)
     strategy_options: dict[str, Any] = Field(default_factory=dict)
     evaluator_options: dict[str, Any] = Field(default_factory=dict)
     max_seconds: float | None = Field(default=None, gt=0)
@@ -79,7 +84,16 @@ class CampaignConfig(BaseModel):
             raise ValueError(f"{UnknownNameError(field, value, known)}{hint}")
         return value
 
-    @field_validator("strategy_options", "evaluator_options")
+    @field_validator("surrogate")
+    @classmethod
+    def _known_surrogate(cls, value: str | None) -> str | None:
+        from ..optimization import list_surrogates
+
+        if value is not None and value not in list_surrogates():
+            raise ValueError(str(UnknownNameError("surrogate", value, list_surrogates())))
+        return value
+
+    @field_validator("surrogate_options", "strategy_options", "evaluator_options")
     @classmethod
     def _plain(cls, value: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -129,7 +143,8 @@ class CampaignConfig(BaseModel):
     def title(self) -> str:
         """The campaign's name: the one given, else made of what it does.
 
-        A table that does not bear the name of the space and a metric that is not the table's default are in it.
+        A table that does not bear the name of the space, a metric that is not the table's default and a surrogate that
+        is a predictor are in it.
         """
         if self.name:
             return self.name
@@ -141,11 +156,18 @@ class CampaignConfig(BaseModel):
                 parts[0] = benchmark if benchmark.startswith(f"{self.space}-") else f"{self.space}-{benchmark}"
             if metric is not None and metric != _default_metric(benchmark):
                 parts.insert(3, str(metric))
+        if self.surrogate not in (None, "gp"):
+            parts.insert(2, str(self.surrogate))
         return "-".join(parts)
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as JSON types."""
-        return self.model_dump(mode="json")
+        """The settings as JSON types; the surrogate's only where they say anything: "gp" is what is there without."""
+        settings = self.model_dump(mode="json")
+        if self.surrogate in (None, "gp"):
+            del settings["surrogate"]
+        if not self.surrogate_options:
+            del settings["surrogate_options"]
+        return settings
 
 
 def _default_metric(benchmark: str) -> str | None:

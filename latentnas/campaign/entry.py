@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..errors import ConfigError
 from ..evaluation.base import Evaluator
 from ..optimization.base import Strategy
 from ..spaces import SearchSpace
@@ -26,6 +27,8 @@ def search(
     batch: int = 5,
     initial: int = 10,
     latent: Any = None,
+    surrogate: str | None = None,
+    surrogate_options: Mapping[str, Any] | None = None,
     strategy_options: Mapping[str, Any] | None = None,
     evaluator_options: Mapping[str, Any] | None = None,
     max_seconds: float | None = None,
@@ -39,17 +42,21 @@ def search(
 
     Args:
         space: the search space or its name.
-        strategy: a strategy, or its name (with ``seed``, ``initial``, ``latent``, ``strategy_options``).
+        strategy: a strategy, or its name (with ``seed``, ``initial``, ``latent``, ``surrogate``,
+            ``strategy_options``).
         evaluator: an evaluator, or its name (with ``evaluator_options``).
         budget: number of evaluations in all, failed ones included.
         seed: seed of every random choice, in 0..2**63-1.
         store: URL as Optuna takes it (``sqlite:///runs/demo.db``) or path of an SQLite file; None keeps
             the campaign in memory.
         name: the campaign's name in its store; by default made of space, table and metric where these are
-            not the usual ones, strategy, evaluator and seed.
+            not the usual ones, strategy, surrogate where it is a predictor, evaluator and seed.
         batch: cells asked for at a time; of a larger batch 100 at a time.
         initial: random cells first, for the strategies that have such a phase.
         latent: a latent space, its folder or its shipped name, for the strategies that search in one.
+        surrogate: what judges cells, for the strategies that take one: None or "gp" for Gaussian processes, "auto",
+            "forest", or an encoder of a predictor (:func:`latentnas.optimization.list_surrogates`).
+        surrogate_options: settings of that predictor.
         strategy_options: further arguments of the strategy.
         evaluator_options: further arguments of the evaluator.
         max_seconds: stop this run after so many seconds, between two evaluations.
@@ -68,6 +75,8 @@ def search(
     own_strategy = strategy if isinstance(strategy, Strategy) else None
     own_evaluator = evaluator if isinstance(evaluator, Evaluator) else None
     own_latent = None if latent is None or isinstance(latent, str | Path) else latent
+    if own_strategy is not None and (surrogate is not None or surrogate_options):
+        raise ConfigError("search: surrogate goes with a strategy's name; give your strategy object its own surrogate")
     objects = {"space": own_space, "strategy": own_strategy, "evaluator": own_evaluator}
     config = CampaignConfig.of(
         {
@@ -82,6 +91,8 @@ def search(
             "initial": initial,
             # Of an object its name is kept, where it has one: what it was loaded from.
             "latent": str(latent) if isinstance(latent, str | Path) else getattr(latent, "name", None),
+            "surrogate": surrogate,
+            "surrogate_options": dict(surrogate_options or {}),
             "strategy_options": dict(strategy_options or {}),
             "evaluator_options": dict(evaluator_options or {}),
             "max_seconds": max_seconds,

@@ -112,14 +112,19 @@ class Campaign:
         from ..optimization import get_strategy
 
         config = self.config
-        _refuse(config.strategy_options, ("name", "space", "seed", "initial", "latent"), "strategy")
+        settings = ("name", "space", "seed", "initial", "latent", "surrogate", "surrogate_options")
+        _refuse(config.strategy_options, settings, "strategy")
+        options = {**config.strategy_options}
+        if config.surrogate_options:
+            options["surrogate_options"] = config.surrogate_options
         return get_strategy(
             config.strategy,
             self.space,
             seed=config.seed,
             initial=config.initial,
             latent=config.latent if latent is None else latent,
-            **config.strategy_options,
+            surrogate=config.surrogate,
+            **options,
         )
 
     # --- running ----------------------------------------------------------------------------------

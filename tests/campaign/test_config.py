@@ -115,6 +115,25 @@ def test_the_default_name_says_which_table_and_metric(settings: dict[str, object
     assert config.title == title
 
 
+def test_a_surrogate_is_in_settings_and_name_only_where_it_is_a_predictor() -> None:
+    settings = {"space": "nasbench201", "budget": 1}
+    plain = CampaignConfig.of(settings)
+    assert not {"surrogate", "surrogate_options"} & {*plain.to_dict()}
+    processes = CampaignConfig.of({**settings, "surrogate": "gp"})
+    assert (processes.to_dict(), processes.title) == (plain.to_dict(), "nasbench201-latent-bo-tabular-s0")
+    gates = CampaignConfig.of({**settings, "surrogate": "gates", "surrogate_options": {"epochs": 3}})
+    assert gates.to_dict() == {**plain.to_dict(), "surrogate": "gates", "surrogate_options": {"epochs": 3}}
+    assert gates.title == "nasbench201-latent-bo-gates-tabular-s0"
+    assert CampaignConfig.of(gates.to_dict()) == gates
+    metric = {"evaluator_options": {"metric": "cifar10_test_qat"}, "surrogate": "auto"}
+    assert CampaignConfig.of({**settings, **metric}).title == "nasbench201-latent-bo-auto-tabular-cifar10_test_qat-s0"
+
+
+def test_an_unknown_surrogate_is_one_of_the_faults() -> None:
+    with pytest.raises(ConfigError, match=r"(?s)2 wrong settings.*surrogate: unknown surrogate 'gatez'.*Known: auto, "):
+        CampaignConfig.of({"space": "nasbench201", "budget": 0, "surrogate": "gatez"})
+
+
 def test_an_unknown_space_may_be_one_of_the_users_own() -> None:
     with pytest.raises(ConfigError, match=r"unknown space 'mine'.*register it first .*latentnas --import FILE"):
         CampaignConfig.of({"space": "mine", "budget": 1})

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,6 +55,32 @@ def test_options_reach_the_strategy() -> None:
             budget=8,
             strategy_options={"populatoin_size": 3},
         )
+
+
+def test_a_surrogate_judges() -> None:
+    settings: dict[str, Any] = {
+        "space": "nasbench201",
+        "evaluator": WeightedSum(),
+        "budget": 8,
+        "initial": 5,
+        "latent": "nasbench201-dvae-emb",
+        "strategy_options": {"candidates": 16},
+        "surrogate_options": {"trees": 5},
+    }
+    result = search(**settings, surrogate="forest")
+    assert result.name == "nasbench201-latent-bo-forest-weighted-sum-s0"
+    assert [t.mean is None for t in result.trials] == [True] * 5 + [False] * 3
+    with pytest.raises(ConfigError, match="surrogate_options are for predictors"):
+        search(**settings)
+    with pytest.raises(ConfigError, match="latent-ei: takes no surrogate, got 'forest'"):
+        search(space="nasbench201", strategy="latent-ei", budget=8, surrogate="forest")
+    with pytest.raises(ConfigError, match="'surrogate' is a setting of the campaign"):
+        search(space="nasbench201", budget=8, strategy_options={"surrogate": "forest"})
+
+
+def test_a_surrogate_beside_a_strategy_object_is_refused() -> None:
+    with pytest.raises(ConfigError, match="give your strategy object its own surrogate"):
+        search(space="nasbench201", strategy=RandomSearch("nasbench201"), budget=8, surrogate="gates")
 
 
 def test_faults_are_reported_together() -> None:

@@ -20,6 +20,20 @@ from latentnas.optimization import Proposals, RandomSearch, RegularizedEvolution
 from .fakes import WeightedSum, essence, worth
 
 DEAD = f"{socket.gethostname()}:999999999:1:0"
+FOREST = {
+    "latent": "nasbench201-dvae-emb",
+    "initial": 6,
+    "surrogate": "forest",
+    "surrogate_options": {"trees": 5},
+    "strategy_options": {"candidates": 16},
+}
+GATES = {
+    **FOREST,
+    "surrogate": "gates",
+    "surrogate_options": {"epochs": 2, "ensemble": 2, "head": [8], "options": {"layers": 1, "hidden": 8}},
+}
+BY: dict[str, dict[str, Any]] = {"forest": FOREST, "gates": GATES}
+"""Settings of a small campaign of latent-bo, by surrogate."""
 SMALL_EVOLUTION = {"population_size": 8, "tournament_size": 3}
 
 
@@ -38,6 +52,8 @@ def campaign(
 ) -> Campaign:
     if strategy == "evolution":
         settings.setdefault("strategy_options", SMALL_EVOLUTION)
+    elif strategy in BY:
+        strategy, settings = "latent-bo", {**BY[strategy], **settings}
     config = CampaignConfig.of(
         {
             "space": "nasbench201",
@@ -93,6 +109,9 @@ def test_a_finished_campaign_is_read_back_without_evaluating(tmp_path: Path) -> 
         ("evolution", "before finish"),
         ("evolution", "after finish"),
         ("random", "before finish"),
+        ("forest", "after finish"),
+        ("gates", "before propose"),
+        ("gates", "before finish"),
     ],
 )
 def test_a_killed_campaign_goes_on_as_if_it_had_not_been(
@@ -129,6 +148,30 @@ def test_a_killed_campaign_goes_on_as_if_it_had_not_been(
     trials = Store(tmp_path / "store.db", "test").trials()
     assert essence(trials) == essence(reference.trials)
     assert sum(t.attempts for t in trials) == 16 + (kills if place in ("after start", "before finish") else 0)
+
+
+def test_another_surrogate_is_another_campaign(tmp_path: Path) -> None:
+    campaign(tmp_path / "store.db", strategy="forest", budget=7).close()
+    with pytest.raises(StoreError, match="surrogate: stored 'forest', given not set") as error:
+        campaign(tmp_path / "store.db", strategy="latent-bo", **{**FOREST, "surrogate": None, "surrogate_options": {}})
+    assert "surrogate_options.trees: stored 5, given not set" in str(error.value)
+
+
+def test_equal_values_and_failures_do_not_end_a_campaign_with_a_predictor() -> None:
+    evaluator = WeightedSum(lambda code: "diverged" if code[0] == 1 else None)
+    original = WeightedSum.evaluate
+
+    def equal(codes: torch.Tensor) -> Any:
+        for evaluation in original(evaluator, codes):
+            yield evaluation if evaluation.value is None else Evaluation(1.0)
+
+    evaluator.evaluate = equal  # type: ignore[method-assign]
+    events: list[SearchProgress] = []
+    result = campaign(strategy="gates", budget=16, evaluator=evaluator, on_event=events.append).run()
+    assert (len(result.trials), result.stopped) == (16, "budget")
+    assert {t.source for t in result.trials} == {"initial", "random"}
+    notes = [note for event in events for note in event.notes]
+    assert any("gates has no order to learn yet" in note for note in notes)
 
 
 def test_failures_are_recorded_and_the_campaign_goes_on() -> None:
