@@ -471,6 +471,8 @@ def test_settings_come_from_a_file_and_the_command_line_wins() -> None:
         (["--strategy", "random", "--evaluator-option", "metric"], ["--evaluator-option 'metric': expected KEY=VALUE"]),
         (["--strategy", "random", "--evaluator-option", "metric=speed"], ["speed"]),
         (["--strategy", "random", "--strategy-option", "colour=blue"], ["colour"]),
+        (["--strategy", "random", "--surrogate", "gates"], ["random: takes no surrogate, got 'gates'", "latent-bo"]),
+        (["--surrogate", "gates", "--surrogate-option", "epoch=3"], ["unknown option 'epoch'; known: average"]),
     ],
 )
 def test_wrong_settings_are_one_line(arguments: list[str], parts: list[str]) -> None:
@@ -569,6 +571,24 @@ def test_resume_command_of_a_file_keeps_the_file_and_what_was_given() -> None:
     assert resume_command(given, no_report=True, config=Path("my run.yaml")) == (
         "latentnas search --config 'my run.yaml' --budget 100 --evaluator-option metric=x --no-report"
     )
+
+
+def test_resume_command_keeps_the_surrogate() -> None:
+    settings = {"surrogate": "gates", "surrogate_options": {"epochs": 30, "head": [8, 8]}}
+    assert resume_command(settings) == (
+        "latentnas search --surrogate gates --surrogate-option epochs=30 --surrogate-option 'head=[8, 8]'"
+    )
+
+
+def test_search_with_a_surrogate() -> None:
+    arguments = ["search", "--budget", "12", "--initial", "8", "--surrogate", "forest", "--surrogate-option", "trees=5"]
+    text = run(*arguments, "--strategy-option", "candidates=16").stdout
+    assert "nasbench201: latent-bo by forest, tabular, seed 0; campaign nasbench201-latent-bo-forest-tabular-s0" in text
+    assert "done after 12 evaluations" in text
+    store = Store("runs/campaigns.db", "nasbench201-latent-bo-forest-tabular-s0")
+    assert store.config is not None
+    assert (store.config["surrogate"], store.config["surrogate_options"]) == ("forest", {"trees": 5})
+    assert "nothing left to evaluate" in run(*arguments, "--strategy-option", "candidates=16").stdout
 
 
 def test_resume_command_hides_the_password() -> None:

@@ -53,6 +53,16 @@ def search(
     latent: Annotated[
         str | None, typer.Option(metavar="NAME|FOLDER", help="Latent space: a shipped one or a folder.")
     ] = None,
+    surrogate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What judges cells in latent-bo: gp, auto, forest or an encoder such as gates (default: gp).",
+        ),
+    ] = None,
+    surrogate_option: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="A setting of the surrogate; may be repeated.")
+    ] = None,
     store: Annotated[
         str | None, typer.Option(metavar="URL", help="The campaign's memory, a database (default: runs/campaigns.db).")
     ] = None,
@@ -82,9 +92,14 @@ def search(
     given = {
         "space": space, "strategy": strategy, "evaluator": evaluator, "budget": budget, "batch": batch,
         "initial": initial, "seed": seed, "latent": latent, "store": store, "name": name, "max_seconds": time_limit,
+        "surrogate": surrogate,
     }  # fmt: skip
     chosen: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    for key, pairs in (("evaluator_options", evaluator_option), ("strategy_options", strategy_option)):
+    for key, pairs in (
+        ("evaluator_options", evaluator_option),
+        ("strategy_options", strategy_option),
+        ("surrogate_options", surrogate_option),
+    ):
         if pairs:
             chosen[key] = parse_options(pairs, f"--{key[:-1].replace('_', '-')}")
     settings = merge({**DEFAULTS, **(read_settings(config) if config else {})}, chosen)
@@ -94,7 +109,8 @@ def search(
     folder = Path(report) if report is not None else report_folder(checked.title)
     if not no_report and (reason := why_not_writable(folder)) is not None:
         raise ConfigError(f"the report cannot be written into {folder}: {reason}; choose another --report")
-    title = f"{checked.space}: {checked.strategy}, {checked.evaluator}, seed {checked.seed}"
+    judged = f" by {checked.surrogate}" if checked.surrogate else ""
+    title = f"{checked.space}: {checked.strategy}{judged}, {checked.evaluator}, seed {checked.seed}"
     where = "memory" if checked.store is None else shown_url(checked.store)
     view = SearchView(f"{title}; campaign {checked.title} in {where}")
     campaign = Campaign(checked, on_event=view)
@@ -260,7 +276,7 @@ def resume_command(
         words += ["--config", str(config)]
         defaults = {}  # the file may say otherwise
     for key, value in settings.items():
-        if key in ("evaluator_options", "strategy_options"):
+        if key in ("evaluator_options", "strategy_options", "surrogate_options"):
             for option, chosen in (value or {}).items():
                 words += [f"--{key[:-1].replace('_', '-')}", f"{option}={_plain(chosen)}"]
         elif key in _OPTIONS and value is not None and value != defaults.get(key):
@@ -275,6 +291,7 @@ _OPTIONS = {
     "store": "--store",
     "name": "--name",
     "max_seconds": "--time-limit",
+    "surrogate": "--surrogate",
 }
 
 
