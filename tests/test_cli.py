@@ -31,7 +31,7 @@ from latentnas.errors import ConfigError, DataFileError, WeightsError
 from latentnas.evaluation import get_evaluator, list_evaluators
 from latentnas.latent import LatentSpace
 from latentnas.latent._trainer import Trainer
-from latentnas.optimization import list_strategies
+from latentnas.optimization import list_strategies, list_surrogates
 from latentnas.spaces import get_space, list_spaces
 from tests.report.campaigns import trial
 
@@ -87,11 +87,11 @@ def test_help_lists_the_commands_in_the_order_of_their_use() -> None:
 
 def test_help_names_choices_and_defaults() -> None:
     text = run("search", "--help").stdout
-    for name in (*list_strategies(), *list_evaluators()):
+    for name in (*list_strategies(), *list_evaluators(), *list_surrogates()):
         assert re.search(rf"\b{name}\b", text)
     defaults = re.findall(r"\(default: ([^)]+)\)", text)
     assert defaults == [
-        "nasbench201", "latent-bo", "tabular", "100", "5", "10", "0", "runs/campaigns.db", "runs/NAME-report",
+        "nasbench201", "latent-bo", "tabular", "100", "5", "10", "0", "gp", "runs/campaigns.db", "runs/NAME-report",
     ]  # fmt: skip
     assert "(default: standard output)" in run("decode", "--help").stdout
     assert "(default: adjacency)" in run("pretrain", "--help").stdout

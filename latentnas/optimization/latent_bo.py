@@ -13,6 +13,7 @@ from torch import Tensor
 from ..errors import ConfigError, ExhaustedError
 from ..latent import LatentSpace
 from ..models.gaussian_process import EXACT_LIMIT, NUM_INDUCING, FeatureGroup, fit_gp
+from ..models.targets import target_transform
 from ..seeding import derive_seed
 from ..spaces import SearchSpace
 from ..spaces.features import one_hot_features, path_counts
@@ -127,7 +128,9 @@ class LatentBO(LatentStrategy):
             raise ConfigError(f"{self.name}: judges must be one or both of {', '.join(JUDGES)}, got {judges!r}")
         self.candidates = candidates
         self.surrogate = None if surrogate == GP else surrogate
-        self.surrogate_options = checked_options(self.name, surrogate or GP, self.latent, surrogate_options)
+        self.surrogate_options = checked_options(
+            self.name, GP if surrogate is None else surrogate, self.latent, surrogate_options
+        )
         self.judges, self.ard = names, ard
         if self.surrogate is not None:
             self._refuse_process_options()
@@ -164,9 +167,12 @@ class LatentBO(LatentStrategy):
 
     def _random_start(self, n: int, generator: torch.Generator) -> Proposals | None:
         start = super()._random_start(n, generator)
-        values = self.observed[1]
-        if start is not None or self.surrogate is None or bool((values != values[0]).any()):
+        if start is not None or self.surrogate is None:
             return start
+        values = self.observed[1]
+        targets = target_transform(self.target)(values).forward()
+        if bool((targets != targets[0]).any()):
+            return None
         proposals = self._random(n, "random", generator)
         proposals.notes.append(
             f"all {len(values):,} values are {float(values[0]):g}: {self.surrogate} has no order to learn yet; "

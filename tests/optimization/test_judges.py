@@ -110,7 +110,7 @@ def test_a_predictor_that_the_space_has_not_names_those_it_has(tiny_latent: Late
     assert "line-graph-gcn" not in str(e.value).partition("surrogates of")[2]
 
 
-@pytest.mark.parametrize("name", ["gatez", 3, {"encoder": "gates"}])
+@pytest.mark.parametrize("name", ["gatez", "", 3, {"encoder": "gates"}])
 def test_unknown_names_list_the_known(shipped_latent: LatentSpace, name: Any) -> None:
     with pytest.raises(UnknownNameError, match=r"unknown surrogate .* Known: auto, forest, gates, gcn, gp,"):
         checked_options("latent-bo", name, shipped_latent, None)
