@@ -42,8 +42,8 @@ def update_back(d_out: Tensor, fed: Tensor, candidate: Tensor, gradient: Tensor)
             their summands W_r s and W_z s.
     """
     size = d_out.shape[1]
-    state, reset, keep, inner = fed.split(size, 1)
-    d_state, d_reset, d_keep, d_inner, d_candidate = gradient.split(size, 1)
+    state, reset, keep, inner = fed.chunk(4, 1)
+    d_state, d_reset, d_keep, d_inner, d_candidate = gradient.chunk(5, 1)
     torch.mul(d_out, keep, out=d_state)
     torch.ops.aten.tanh_backward.grad_input(d_out - d_state, candidate, grad_input=d_candidate)
     torch.mul(d_candidate, inner, out=d_reset)

@@ -208,7 +208,7 @@ def _forward(
         plan.spread(state[v], v, states[v])
         if v in plan.sends:
             torch.addmm(identities[v], state[v], both.t(), out=sent[v])
-            opened, mapped = sent[v].split(size, 1)
+            opened, mapped = sent[v].chunk(2, 1)
             plan.spread(opened.sigmoid_() * mapped, v, messages[v, :, :size])
             if width > 1:
                 torch.mm(messages[v, :, :size], weight.t(), out=messages[v, :, size:])
@@ -248,8 +248,8 @@ class _Propagation(torch.autograd.Function):
                 if width > 1:
                     d.addmm_(d_message[v, :, size:], weight)
                 d = plan.gather(d, v)
-                opened, mapped = sent[rows].split(size, 1)
-                d_opened, d_mapped = d_sent[rows].split(size, 1)
+                opened, mapped = sent[rows].chunk(2, 1)
+                d_opened, d_mapped = d_sent[rows].chunk(2, 1)
                 torch.mul(d, opened, out=d_mapped)
                 through_sigmoid(torch.mul(d, mapped, out=d_opened), opened)
                 d_state = torch.addmm(d_state, d_sent[rows], both)
@@ -272,7 +272,7 @@ class _Propagation(torch.autograd.Function):
             for v in plan.sends:
                 torch.sum(d_sent[plan.rows[v]], 0, out=d_identities[v])
             d_gate, d_mapper = (
-                _sender_gradient(*d, state) for d in zip(d_sent.split(size, 1), d_identities.split(size, 1), strict=True)
+                _sender_gradient(*d, state) for d in zip(d_sent.chunk(2, 1), d_identities.chunk(2, 1), strict=True)
             )
             d_gate_bias = d_identities[:, :size].sum(0)
         d_first = None if first is None else gradient[begin, :size]
