@@ -13,6 +13,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..device import matmul_precision
+
 
 def update(fed: Tensor, x: Tensor, bias: Tensor, candidate: Tensor, out: Tensor) -> None:
     """Eq. 1-3 of C rows; what :func:`update_back` needs is written over ``fed`` and to ``candidate``.
@@ -65,6 +67,7 @@ def with_bias(inputs: Tensor, bias: Tensor) -> Tensor:
     return found
 
 
+@matmul_precision("highest")
 def input_gradient(gradient: Tensor, types: Tensor, count: int) -> Tensor:
     """The gradient of the linear map of T = ``count`` inputs [T, 3H], of which row c was of ``types[c]``.
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ..device import matmul_precision
 from .gru import input_gradient, update, update_back, with_bias
 
 
@@ -31,9 +32,10 @@ def partial_states(
 
 
 class _PartialStates(torch.autograd.Function):
-    """:func:`partial_states` with a gradient."""
+    """:func:`partial_states` with a gradient; its products are sums, which never round."""
 
     @staticmethod
+    @matmul_precision("highest")
     def forward(
         ctx: Any, inputs: Tensor, bias: Tensor, messages: Tensor, senders: Tensor, rows: Tensor, types: Tensor
     ) -> Tensor:
@@ -50,6 +52,7 @@ class _PartialStates(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
+    @matmul_precision("highest")
     def backward(ctx: Any, d_found: Tensor) -> tuple[Tensor | None, ...]:
         fed, candidate, senders, rows, types = ctx.saved_tensors
         size, count = candidate.shape[1], ctx.count

@@ -254,7 +254,7 @@ class _Propagation(torch.autograd.Function):
                 through_sigmoid(torch.mul(d, mapped, out=d_opened), opened)
                 d_state = torch.addmm(d_state, d_sent[rows], both)
             update_back(d_state, fed[rows], candidate[rows], gradient[rows])
-            if plan.senders[v] and width == 1 or v == plan.order[0] and first is not None:
+            if (plan.senders[v] and width == 1) or (v == plan.order[0] and first is not None):
                 gradient[rows, :size].addmm_(gradient[rows, size : 4 * size], weight)
             plan.send_back(d_message, gradient[rows, : width * size], v)
         begin = plan.rows[plan.order[0]]
