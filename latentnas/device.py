@@ -9,6 +9,9 @@ import torch
 
 from .errors import ConfigError
 
+PRECISIONS = ("highest", "high", "medium")
+"""What float32 factors keep in matrix products, as in ``torch.set_float32_matmul_precision``."""
+
 
 def resolve_device(device: torch.device | str | None = None) -> torch.device:
     """``device`` itself, or by default the GPU where there is one, else the CPU.
@@ -41,3 +44,14 @@ def cpu_threads(limit: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def matmul_precision(name: str) -> Iterator[None]:
+    """Let PyTorch multiply float32 matrices with at least this precision (of PRECISIONS) inside the block."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(name)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)

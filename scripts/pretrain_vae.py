@@ -20,6 +20,7 @@ import sys
 from pathlib import Path
 
 import latentnas as ln
+from latentnas.device import PRECISIONS
 from latentnas.errors import LatentNASError
 from latentnas.latent import generation_quality, reconstruction_accuracy
 from latentnas.latent.fit import is_first_process
@@ -49,11 +50,12 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=kind, help="default: see latentnas.latent.FitConfig and VAEConfig")
     parser.add_argument("--stream", action=argparse.BooleanOptionalAction, help="fresh random cells every epoch")
     parser.add_argument("--over", choices=("codes", "networks"), help="what random cells are drawn uniformly from")
+    parser.add_argument("--matmul-precision", choices=PRECISIONS, help="of training's matrix products; default: high")
     parser.add_argument("--processes", type=int, default=1, help="processes that share every step")
     args = parser.parse_args()
     names = (
         "epochs", "batch_size", "lr", "hidden", "latent_dim", "beta", "noise", "num_cells", "num_validation",
-        "accumulate", "stream", "over", "processes",
+        "accumulate", "stream", "over", "processes", "matmul_precision",
     )  # fmt: skip
     options = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
 

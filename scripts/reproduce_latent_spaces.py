@@ -40,6 +40,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import latentnas as ln
+from latentnas.device import PRECISIONS
 from latentnas.errors import LatentNASError
 from latentnas.latent import FitConfig
 from latentnas.latent.published_metrics import prior_quality, stochastic_reconstruction, valid_chains
@@ -293,6 +294,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=[*RECIPES, RAW], default=[*RECIPES, RAW], metavar="MODEL",
                         help=f"of {', '.join([*RECIPES, RAW])}; default: all")  # fmt: skip
     parser.add_argument("--epochs", type=int, help="instead of the recipe's")
+    parser.add_argument("--matmul-precision", choices=PRECISIONS, help="of training's matrix products; default: high")
     parser.add_argument("--seeds", type=int, default=10, help="of the sparse process")
     parser.add_argument("--model-seeds", type=int, default=1, help="of the model: 0, 1, ...")
     parser.add_argument("--out", type=Path, default=Path("runs/reproduce"))
@@ -314,8 +316,9 @@ def main() -> None:
             print(f"{name}, seed {seed}", flush=True)
             folder = args.out / name / f"seed{seed}"
             recipe = Recipe() if name == RAW else RECIPES[name]
-            if args.epochs is not None and name != RAW:
-                recipe = Recipe(recipe.model, {**recipe.fit, "epochs": args.epochs}, recipe.on)
+            changed = {k: v for k in ("epochs", "matmul_precision") if (v := getattr(args, k)) is not None}
+            if name != RAW:
+                recipe = Recipe(recipe.model, {**recipe.fit, **changed}, recipe.on)
             result = Result(folder, asdict(recipe))
             runs[name].append(result.values)
             if name == RAW:

@@ -28,7 +28,8 @@ def test_the_table() -> None:
     for what in ("training +steps of 4", "training +graphs", "encode +cells", "decode, constrained +latents",
                  "decode, free +latents"):  # fmt: skip
         assert re.search(rf"^{what} +{number} +{number}$", out, re.M), what
-    assert re.search(r"^matrix product +[\d,]+ GFLOP/s in float32$", out, re.M)
+    assert re.search(r"^matrix product +[\d,]+ GFLOP/s in float32 at full precision$", out, re.M)
+    assert re.search(r"^training's precision +highest$", out, re.M)
     assert "public D-VAE code" not in out
 
 
@@ -41,7 +42,9 @@ def test_json_of_a_saved_latent_space() -> None:
 
 
 def test_one_hot_operations() -> None:
-    found = json.loads(run("--space", "enas_macro3", "--op-embedding", "0", "--hidden", "4", "--json", *FEW).stdout)
+    found = json.loads(run("--space", "enas_macro3", "--op-embedding", "0", "--hidden", "4", "--json",
+                           "--matmul-precision", "medium", *FEW).stdout)  # fmt: skip
+    assert found["matmul_precision"] == "medium"
     assert found["model"]["op_embedding"] is None
     assert found["batch"] == 256
 
@@ -72,6 +75,7 @@ def test_published_sizes_of_other_models() -> None:
         (("--encoder", "mlp"), "encoder must be one of"),
         (("--hidden", "0"), "hidden must be a positive integer"),
         (("--batch", "0"), "--batch"),
+        (("--hidden", "4", "--matmul-precision", "low"), "precision must be one of highest, high, medium, got 'low'"),
         (("--device", "toaster"), "toaster"),
     ],
 )

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from latentnas.device import cpu_threads, resolve_device
+from latentnas.device import PRECISIONS, cpu_threads, matmul_precision, resolve_device
 from latentnas.errors import ConfigError
 
 
@@ -26,3 +26,12 @@ def test_threads_are_limited_inside_the_block_only() -> None:
     assert torch.get_num_threads() == before
     with cpu_threads(10_000):
         assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("name", PRECISIONS)
+def test_the_matmul_precision_holds_inside_the_block_only(name: str) -> None:
+    with matmul_precision("high"):
+        with pytest.raises(KeyError), matmul_precision(name):
+            assert torch.get_float32_matmul_precision() == name
+            raise KeyError
+        assert torch.get_float32_matmul_precision() == "high"

@@ -61,6 +61,9 @@ def pretrain(
         typer.Option(help="Train so many times, each from the operation embeddings of the last (default: 1)."),
     ] = None,
     lr: Annotated[float | None, typer.Option(help="The largest learning rate.")] = None,
+    matmul_precision: Annotated[
+        str | None, typer.Option(help="Of training's matrix products: highest, high, medium (default: high).")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights, cells and batches.")] = 0,
     device: Annotated[str | None, typer.Option(help="PyTorch device; by default the GPU where there is one.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished latent space in FOLDER.")] = False,
@@ -84,7 +87,7 @@ def pretrain(
     given = {
         "encoder": encoder, "latent_dim": latent_dim, "hidden": hidden, "epochs": epochs, "batch_size": batch_size,
         "lr": lr, "device": device, "num_cells": cells, "stream": stream, "over": over, "accumulate": accumulate,
-        "processes": processes, "rounds": rounds,
+        "processes": processes, "rounds": rounds, "matmul_precision": matmul_precision,
     }  # fmt: skip
     settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if op_embedding is not None:

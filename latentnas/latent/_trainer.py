@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ..device import matmul_precision
 from ..errors import ConfigError
 from ..models import GraphVAE, VAEConfig
 from ..provenance import provenance
@@ -88,7 +89,7 @@ class Trainer(FitState):
         started = time.perf_counter()
         sums = torch.zeros(3, device=self.device)
         self.vae.train()
-        with seeded(derive_seed(self.seed, "epoch", self.epoch)):
+        with seeded(derive_seed(self.seed, "epoch", self.epoch)), matmul_precision(self.config.matmul_precision):
             for i, batch in enumerate(self.cells.batches(self.epoch, self.config.batch_size)):
                 self._set_lr(self.epoch * self.steps_per_epoch + i)
                 sums += self._step(batch)

@@ -13,7 +13,7 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from ..device import resolve_device
+from ..device import PRECISIONS, matmul_precision, resolve_device
 from ..errors import ConfigError
 from ..models import GraphVAE, VAEConfig
 from ..spaces import SearchSpace
@@ -59,7 +59,9 @@ class ModelSpeed:
         step: a training step: loss, gradients and Adam on ``batch`` graphs.
         encode, decode, decode_free: ``cells`` cells encoded, latents decoded under the grammar and without.
         cells: how many.
-        flops: float32 operations a second of a product of 1024 x 1024 matrices, on a CPU by CPU-seconds.
+        matmul_precision: of the training steps' matrix products, see :class:`~latentnas.latent.FitConfig`.
+        flops: float32 operations a second of a product of 1024 x 1024 matrices at full precision, whatever the steps
+            use; on a CPU by CPU-seconds.
         peak_memory: bytes; of this process since it began, on a GPU of the tensors during the training steps.
         reference_ratio: how many times cheaper the step is than the public D-VAE code's, both in units of the
             machine's matrix product; None unless it is the model and the batch that were measured there.
@@ -76,6 +78,7 @@ class ModelSpeed:
     decode: Timing
     decode_free: Timing
     cells: int
+    matmul_precision: str
     flops: float
     peak_memory: int
     reference_ratio: float | None
@@ -92,6 +95,7 @@ def measure_model(
     cells: int = CELLS,
     threads: int = 1,
     repeats: int = 5,
+    precision: str = "highest",
 ) -> ModelSpeed:
     """Time the model of a latent space, on the device where it is.
 
@@ -104,20 +108,23 @@ def measure_model(
         cells: cells to encode, and latents to decode, in a pass.
         threads: CPU threads; no more are used, whatever PyTorch was set to.
         repeats: how often each piece of work is timed, after once without.
+        precision: of the training steps' matrix products; all others keep full precision.
 
     Raises:
-        ConfigError: a number is below 1.
+        ConfigError: a number is below 1, or the precision is unknown.
     """
     for name, value in {"batch": batch, "cells": cells, "threads": threads, "repeats": repeats}.items():
         if value < 1:
             raise ConfigError(f"measure_model: {name} must be at least 1, got {value}")
+    if precision not in PRECISIONS:
+        raise ConfigError(f"measure_model: precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
     model, space, device = latent.model, latent.space, latent.device
-    with _threads(threads):
+    with _threads(threads), matmul_precision("highest"):
         codes = space.sample(cells, seed=0)
         z = latent.encode(codes)
         clock = _Clock(device)
         rates: list[float] = []
-        step, memory = _training_step(model, space, batch)
+        step, memory = _training_step(model, space, batch, precision)
         timings = [
             clock.time(work, repeats, before=lambda: rates.append(clock.matrix_product()))
             for work in (
@@ -144,6 +151,7 @@ def measure_model(
         decode=timings[2],
         decode_free=timings[3],
         cells=cells,
+        matmul_precision=precision,
         flops=flops,
         peak_memory=memory(),
         reference_ratio=ratio if comparable and device.type == "cpu" else None,
@@ -203,7 +211,9 @@ class _Clock:
             torch.cuda.synchronize(self.device)
 
 
-def _training_step(model: GraphVAE, space: SearchSpace, batch: int) -> tuple[Callable[[], Tensor], Callable[[], int]]:
+def _training_step(
+    model: GraphVAE, space: SearchSpace, batch: int, precision: str
+) -> tuple[Callable[[], Tensor], Callable[[], int]]:
     """A training step on a copy of ``model``, and the peak memory in bytes."""
     device = next(model.parameters()).device
     with torch.random.fork_rng(devices=[]):
@@ -216,8 +226,9 @@ def _training_step(model: GraphVAE, space: SearchSpace, batch: int) -> tuple[Cal
 
     def step() -> Tensor:
         optimizer.zero_grad(set_to_none=True)
-        loss = copy.loss(graphs).loss
-        loss.backward()
+        with matmul_precision(precision):
+            loss = copy.loss(graphs).loss
+            loss.backward()
         optimizer.step()
         return loss
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..device import cpu_threads, resolve_device
+from ..device import PRECISIONS, cpu_threads, resolve_device
 from ..errors import ConfigError, WeightsError, WorkerError
 from ..models import VAEConfig
 from ..models.adjacency import feature_size
@@ -82,6 +82,10 @@ class FitConfig:
         rounds: T, how often the model is trained from fresh weights, each time from the operation embeddings
             that the round before ended with (section 3.3, "Implementation", of the operation-embedding paper:
             T = 4 for D-VAE). The last round's model is the result.
+        matmul_precision: what the factors of float32 matrix products keep in training steps, as in
+            ``torch.set_float32_matmul_precision``: "highest" all; "high" at least TensorFloat-32's 10 bits after the
+            leading one, on a GPU that has it; "medium" bfloat16's 7, on a CPU that has it, TensorFloat-32's on a GPU.
+            Sums are in float32. Where a machine has no such products they are as with "highest".
     """
 
     epochs: int = 12
@@ -98,6 +102,7 @@ class FitConfig:
     accumulate: int = 1
     processes: int = 1
     rounds: int = 1
+    matmul_precision: str = "high"
 
     def __post_init__(self) -> None:
         faults = []
@@ -120,6 +125,8 @@ class FitConfig:
             faults.append(f"stream must be true or false, got {self.stream!r}")
         if self.over not in OVER:
             faults.append(f"over must be one of {', '.join(OVER)}, got {self.over!r}")
+        if self.matmul_precision not in PRECISIONS:
+            faults.append(f"matmul_precision must be one of {', '.join(PRECISIONS)}, got {self.matmul_precision!r}")
         if not faults and self.accumulate * self.processes > self.batch_size:
             faults.append(
                 f"accumulate ({self.accumulate}) times processes ({self.processes}) must be at most batch_size "

@@ -13,6 +13,7 @@ from .dvae import GatedSum
 from .embedding import OneHotOperations, OperationEmbedding
 from .likelihood import graph_log_likelihood
 from .pair_scores import pair_scores, two_shares
+from .partial_states import partial_states
 from .propagation import propagate
 from .writer import GraphWriter
 
@@ -126,18 +127,21 @@ class DVAEDecoder(nn.Module):
         recurrent, send = (self.gru.weight_hh, self.gru.bias_hh), self.messages.weights()
         first, order = self.initial(z).tanh(), range(nodes)
         ops = torch.cat([torch.full_like(graphs.ops[:, :1], INPUT), graphs.ops[:, 1:]], 1)
-        states, messages = propagate(inputs, recurrent, send, ops, graphs.adj, order=order, first=first)  # [N, B, H]
+        states, messages = propagate(
+            inputs, recurrent, send, ops, graphs.adj, order=order, first=first, project=True
+        )  # [N, B, H] and [N, B, 4H]
         # what is known when vertex v = 1..N-1 of graph b is written, one row for each that exists
         vertex, graph = (1 + (row := graphs.mask[:, 1:].t().nonzero())[:, 0]), row[:, 1]
         rows = torch.full((nodes, batch), -1, device=z.device)
         rows[vertex - 1, graph] = torch.arange(len(graph), device=z.device)  # [N, B], of the state of u = v - 1
-        last = states[vertex - 1, graph]  # [R, H]
-        known = states.cumsum(0)[vertex - 1, graph] if self.sum_states else last
+        place = (vertex - 1) * batch + graph
+        last = states.flatten(0, 1).index_select(0, place)  # [R, H]
+        known = states.cumsum(0).flatten(0, 1).index_select(0, place) if self.sum_states else last
         by_type, by_edge = self._latent_shares(z)
         logits = self._type_logits(known, None if by_type is None else by_type[graph, vertex])
         types = types.index_put((graph, vertex - 1), logits)
 
-        seen, target = self._seen_states(states, messages, ops, graphs.adj)
+        seen, target = self._seen_states(inputs, states, messages, ops, graphs.adj)
         sources, targets = two_shares(self.edge_in.weight, self.edge_in.bias, last, seen)
         pair = _pairs(graphs.mask).nonzero()
         graph, source, vertex = pair.unbind(1)
@@ -148,14 +152,18 @@ class DVAEDecoder(nn.Module):
         scores = pair_scores(self.edge_out.weight[0], shares) + self.edge_out.bias
         return types, edges.index_put((graph, source, vertex), scores)
 
-    def _seen_states(self, states: Tensor, messages: Tensor, ops: Tensor, adj: Tensor) -> tuple[Tensor, Tensor]:
+    def _seen_states(
+        self, inputs: Tensor, states: Tensor, messages: Tensor, ops: Tensor, adj: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """The states of v that the decisions on its edges see.
 
         Before a candidate u is decided, the state of v depends on the true edges from the candidates above u alone:
         without one it is that of its type, after the last one it is final, else it is that after the edge before.
 
         Args:
-            states, messages: [N, B, H], when all edges are written.
+            inputs: [T, 3H], the GRU's linear map of every type's encoding.
+            states: [N, B, H], when all edges are written.
+            messages: [N, B, 4H], with their products.
             ops: [B, N].
             adj: [B, N, N].
 
@@ -164,20 +172,21 @@ class DVAEDecoder(nn.Module):
             row: [B, N, N] long, where the decision on edge u -> v finds its own.
         """
         batch, nodes = ops.shape
-        types = torch.arange(self.num_types, device=ops.device)
         place = torch.arange(nodes, device=ops.device)
         ends = adj & (adj.cumsum(1) == 1)  # [B, N, N], edges from the lowest sender, after which a state is final
         ends[:, 0] = False  # no candidate is left that would see it
         inner = adj & (adj.cumsum(1) > 1)
         graph, source, vertex = inner.nonzero().unbind(1)
         number = torch.arange(len(graph), device=ops.device) - torch.searchsorted(graph, graph)  # within its graph
-        added = messages.new_zeros(batch, int(number.max()) + 1 if len(number) else 0, nodes)
-        added[graph, number] = (adj[graph, :, vertex] & (place >= source[:, None])).to(added.dtype)
-        sums = (added @ messages.transpose(0, 1))[graph, number]  # [inner edges, H]
-        x = self.operations(torch.cat([types, ops[graph, vertex]]))
-        partial = self.gru(x, torch.cat([sums.new_zeros(self.num_types, self.hidden), sums]))
+        most = int(number.max()) + 1 if len(number) else 0
+        senders = messages.new_zeros(batch, most, nodes)
+        senders[graph, number] = (adj[graph, :, vertex] & (place >= source[:, None])).to(senders.dtype)
+        partial = partial_states(
+            inputs, self.gru.bias_hh, messages, senders, graph * most + number, ops[graph, vertex]
+        )  # [T + inner edges, H]
         end_graph, end_source, end_vertex = ends.nonzero().unbind(1)
-        seen = torch.cat([partial, states[end_vertex, end_graph]])
+        final = states.flatten(0, 1).index_select(0, end_vertex * batch + end_graph)
+        seen = torch.cat([partial, final])
 
         row = torch.zeros_like(adj, dtype=torch.long)  # of the state after an edge
         row[graph, source, vertex] = self.num_types + torch.arange(len(graph), device=ops.device)

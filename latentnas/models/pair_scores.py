@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ..device import matmul_precision
+
 BLOCK = 65_536
 """Numbers of the hidden layer that are computed at once: they stay in a processor's cache."""
 
@@ -87,9 +89,13 @@ def _hidden(tables: tuple[Tensor, ...], rows: tuple[Tensor, ...], block: slice) 
 
 
 class _PairScores(torch.autograd.Function):
-    """:func:`pair_scores` with a gradient, for which the hidden layer is computed again."""
+    """:func:`pair_scores` with a gradient, for which the hidden layer is computed again.
+
+    Products with a vector read each number once: to round it first would cost time.
+    """
 
     @staticmethod
+    @matmul_precision("highest")
     def forward(ctx: Any, weight: Tensor, count: int, *tensors: Tensor) -> Tensor:
         ctx.count = count
         ctx.save_for_backward(weight, *tensors)
@@ -101,6 +107,7 @@ class _PairScores(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
+    @matmul_precision("highest")
     def backward(ctx: Any, d_scores: Tensor) -> tuple[Tensor | None, ...]:
         weight, *tensors = ctx.saved_tensors
         tables, rows = tuple(tensors[: ctx.count]), tuple(tensors[ctx.count :])

@@ -8,8 +8,10 @@ With the type x_v of vertex v and the one-hot vector id_v of its index,
 
 Autograd would compute the gradient of the tied matrices vertex by vertex: as many products with few rows, each of
 which reads and writes a whole matrix. Here the factors of all vertices are kept and multiplied once, at the end.
-Graphs that agree in all vertices up to v have equal states there, which are computed once. A state is a column here:
-a product W h with few columns is half as fast again as the same product with rows.
+Graphs that agree in all vertices up to v have equal states there, which are computed once.
+
+The GRU's product with s_v is the sum of its products with the messages. Who needs those of other sums, too, has the
+messages multiplied instead (``project``).
 """
 
 from __future__ import annotations
@@ -22,8 +24,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-ON_TAPE = 7
-"""Tensors of a vertex that the gradient needs."""
+from .gru import input_gradient, through_sigmoid, update, update_back, with_bias
 
 MOST_BITS = 62
 """What fits into an integer that tells prefixes apart."""
@@ -38,6 +39,7 @@ def propagate(
     *,
     order: Sequence[int],
     first: Tensor | None = None,
+    project: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """States and messages of all vertices, eq. 1-3: two tensors [N, B, H].
 
@@ -45,22 +47,25 @@ def propagate(
 
     Args:
         inputs: [T, 3H], the GRU's linear map of every type's encoding, bias included.
-        recurrent: the GRU's matrix [3H, H] of s_v and its bias [3H], in PyTorch's order of gates.
+        recurrent: the GRU's matrix W [3H, H] of s_v and its bias [3H], in PyTorch's order of gates.
         message: G [H, H + M] with M >= N vertex identities, c [H], and M [H, H + M].
         ops: [B, N] long, the types.
         adj: [B, N, N] bool, ``adj[b, u, v]``: u sends to v.
         order: the N vertices; u before v wherever u sends to v.
         first: [B, H], s_v of the first vertex; by default zero.
+        project: whether m_v and W m_v are returned, side by side, as messages [N, B, 4H].
     """
-    plan = _Plan(ops, adj, order, inputs.dtype, whole=first is not None)
+    plan = _Plan(ops, adj, order, inputs.dtype, whole=first is not None or project)
+    width = 4 if project else 1
     if torch.is_grad_enabled():
-        states, messages = _Propagation.apply(plan, inputs, *recurrent, *message, first)
+        states, messages = _Propagation.apply(plan, width, inputs, *recurrent, *message, first)
         return states, messages
-    return _forward(plan, None, inputs, *recurrent, *message, first)
+    states, messages, _ = _forward(plan, width, inputs, *recurrent, *message, first, keep=False)
+    return states, messages
 
 
 class _Plan:
-    """Who sends to whom, and which columns are computed; nothing of it depends on weights.
+    """Who sends to whom, and which rows are computed; nothing of it depends on weights.
 
     Args:
         ops, adj, order: see :func:`propagate`.
@@ -69,7 +74,8 @@ class _Plan:
 
     Attributes:
         order: vertices in the order of computation.
-        ops: for each vertex the types of its columns, [C_v] long.
+        rows: for each vertex its C_v rows among those of all vertices, in this order.
+        types: the types of all rows, [sum of C_v] long.
         senders: for each vertex those that send to it in some graph.
         sends: which vertices send at all.
     """
@@ -83,9 +89,15 @@ class _Plan:
             self.senders[v] = [u for u in done if connected[u][v]]
             done.append(v)
         self.sends = {u for senders in self.senders.values() for u in senders}
-        self._adj = adj.permute(2, 1, 0).to(dtype, memory_format=torch.contiguous_format)  # [v, u, B]
+        self._adj = adj.permute(2, 1, 0).to(dtype, memory_format=torch.contiguous_format)[..., None]  # [v, u, B, 1]
         self._classes = {} if whole else self._prefixes(ops, adj)
-        self.ops = {v: ops[:, v] if v not in self._classes else ops[self._classes[v][0], v] for v in self.order}
+        types = {v: ops[:, v] if v not in self._classes else ops[self._classes[v][0], v] for v in self.order}
+        self.rows: dict[int, slice] = {}
+        start = 0
+        for v in self.order:
+            self.rows[v] = slice(start, start + len(types[v]))
+            start += len(types[v])
+        self.types = torch.cat(list(types.values()))
 
     def _prefixes(self, ops: Tensor, adj: Tensor) -> dict[int, tuple[Tensor, Tensor]]:
         """Vertices at which few graphs differ so far, each with one graph of every class [C] and all classes [B]."""
@@ -105,52 +117,61 @@ class _Plan:
             found[v] = values.new_empty(len(values)).scatter_(0, key, rows), key
         return found
 
-    def received(self, messages: dict[int, Tensor], v: int) -> Tensor | None:
-        """Eq. 1: [H, C_v], or None where no graph has a predecessor of v."""
-        total: Tensor | None = None
-        for u in self.senders[v]:
-            message = messages[u]  # [H, B]
+    def receive(self, messages: Tensor, v: int, out: Tensor) -> None:
+        """Eq. 1 of a vertex with senders: from messages [N, B, W], writes [C_v, W]."""
+        for number, u in enumerate(self.senders[v]):
+            message = messages[u]  # [B, W]
             present = None if self._always[u][v] else self._adj[v, u]
             if v in self._classes:
-                rows = self._classes[v][0]
-                message, present = message[:, rows], None if present is None else present[rows]
-            if total is None:
-                total = message if present is None else message * present
+                graphs = self._classes[v][0]
+                message, present = message[graphs], None if present is None else present[graphs]
+            if present is None:
+                out.add_(message) if number else out.copy_(message)
             else:
-                total = total + message if present is None else torch.addcmul(total, message, present)
-        return total
+                out.addcmul_(message, present) if number else torch.mul(message, present, out=out)
 
-    def send_back(self, gradients: dict[int, Tensor], d_total: Tensor, v: int) -> None:
-        """The gradient of eq. 1: adds that of s_v [H, C_v] to those of the messages [H, B]."""
+    def send_back(self, gradients: Tensor, gradient: Tensor, v: int) -> None:
+        """The gradient of eq. 1: adds that of s_v [C_v, W] to those of the messages [N, B, W]."""
         for u in self.senders[v]:
             if v in self._classes:
-                rows = self._classes[v][0]
-                gradients[u].index_add_(1, rows, d_total * self._adj[v, u][rows])
+                graphs = self._classes[v][0]
+                gradients[u].index_add_(0, graphs, gradient * self._adj[v, u][graphs])
             elif self._always[u][v]:
-                gradients[u] += d_total
+                gradients[u].add_(gradient)
             else:
-                gradients[u].addcmul_(d_total, self._adj[v, u])
+                gradients[u].addcmul_(gradient, self._adj[v, u])
 
-    def spread(self, columns: Tensor, v: int) -> Tensor:
-        """What was computed for v, for all graphs: [H, C_v] -> [H, B]."""
-        return columns.index_select(1, self._classes[v][1]) if v in self._classes else columns
+    def spread(self, rows: Tensor, v: int, out: Tensor) -> None:
+        """What was computed for v, for all graphs: [C_v, W] -> [B, W]."""
+        if v in self._classes:
+            torch.index_select(rows, 0, self._classes[v][1], out=out)
+        else:
+            out.copy_(rows)
 
     def gather(self, gradient: Tensor, v: int) -> Tensor:
-        """The transpose of :meth:`spread`: [H, B] -> [H, C_v]."""
+        """The transpose of :meth:`spread`: [B, W] -> [C_v, W]."""
         if v not in self._classes:
             return gradient
-        rows, classes = self._classes[v]
-        return gradient.new_zeros(len(gradient), len(rows)).index_add_(1, classes, gradient)
+        graphs, classes = self._classes[v]
+        return gradient.new_zeros(len(graphs), gradient.shape[1]).index_add_(0, classes, gradient)
 
-    def stack(self, columns: dict[int, Tensor], like: Tensor) -> Tensor:
-        """Columns of all graphs by vertex, zero where there are none, as one tensor [N, B, H]."""
-        zero = like.new_zeros(1, 1).expand(self.batch, like.shape[1] // 3)
-        return torch.stack([columns[v].t() if v in columns else zero for v in range(len(self.order))])
+
+class _Rows:
+    """A number of columns for all rows of a plan; only those of the last vertex asked for where none are kept."""
+
+    def __init__(self, plan: _Plan, columns: int, like: Tensor, *, keep: bool) -> None:
+        self._rows = plan.rows
+        most = len(plan.types) if keep else max(rows.stop - rows.start for rows in plan.rows.values())
+        self.all, self._keep = like.new_empty(most, columns), keep
+
+    def __getitem__(self, v: int) -> Tensor:
+        rows = self._rows[v]
+        return self.all[rows] if self._keep else self.all[: rows.stop - rows.start]
 
 
 def _forward(
     plan: _Plan,
-    tape: list[Tensor | None] | None,
+    width: int,
     inputs: Tensor,
     weight: Tensor,
     bias: Tensor,
@@ -158,116 +179,116 @@ def _forward(
     gate_bias: Tensor,
     mapper: Tensor,
     first: Tensor | None,
-) -> tuple[Tensor, Tensor]:
-    """States and messages; what the gradient needs is written to ``tape``, ON_TAPE tensors a vertex."""
+    *,
+    keep: bool,
+) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+    """States [N, B, H], messages [N, B, width * H], and what the gradient needs where it is kept.
+
+    For the rows of all vertices, that is: what :func:`~latentnas.models.gru.update` leaves [., 4H] and [., H], the
+    states [., H], and the factors of eq. 3 [., 2H]; and G on top of M, without the identities, [2H, H].
+    """
     size = weight.shape[1]
-    inputs_by_type = inputs.t().contiguous()
-    states: dict[int, Tensor] = {}
-    messages: dict[int, Tensor] = {}
+    inputs, inner_bias = with_bias(inputs, bias), bias[2 * size :]
+    both = torch.cat([gate[:, :size], mapper[:, :size]])
+    identities = torch.cat([gate[:, size:] + gate_bias[:, None], mapper[:, size:]]).t().contiguous()  # [M, 2H]
+    fed, candidate, state, sent = (_Rows(plan, count * size, inputs, keep=keep) for count in (4, 1, 1, 2))
+    states = inputs.new_empty(len(plan.order), plan.batch, size)
+    messages = inputs.new_empty(len(plan.order), plan.batch, width * size)
     for v in plan.order:
-        total = first.t().contiguous() if first is not None and v == plan.order[0] else plan.received(messages, v)
-        x = inputs_by_type.index_select(1, plan.ops[v])  # [3H, C]
-        recurrent = bias[:, None].expand_as(x) if total is None else torch.addmm(bias[:, None], weight, total)
-        gates = x[: 2 * size].add_(recurrent[: 2 * size]).sigmoid_()
-        reset, keep = gates[:size], gates[size:]
-        inner = recurrent[2 * size :]
-        candidate = torch.addcmul(x[2 * size :], reset, inner).tanh_()
-        state = torch.addcmul(candidate, candidate, keep, value=-1)
-        if total is not None:
-            state.addcmul_(total, keep)
-        states[v] = plan.spread(state, v)
-        opened = mapped = None
+        if v == plan.order[0] and first is not None:
+            fed[v][:, :size] = first
+            torch.mm(first, weight.t(), out=fed[v][:, size:])
+        elif not plan.senders[v]:
+            fed[v].zero_()
+        else:
+            plan.receive(messages, v, fed[v][:, : width * size])
+            if width == 1:
+                torch.mm(fed[v][:, :size], weight.t(), out=fed[v][:, size:])
+        update(fed[v], inputs.index_select(0, plan.types[plan.rows[v]]), inner_bias, candidate[v], state[v])
+        plan.spread(state[v], v, states[v])
         if v in plan.sends:
-            opened = torch.addmm((gate[:, size + v] + gate_bias)[:, None], gate[:, :size], state).sigmoid_()
-            mapped = torch.addmm(mapper[:, size + v, None], mapper[:, :size], state)
-            messages[v] = plan.spread(opened * mapped, v)
-        if tape is not None:
-            tape += [state, total, gates, candidate, inner, opened, mapped]
-    return plan.stack(states, inputs), plan.stack(messages, inputs)
+            torch.addmm(identities[v], state[v], both.t(), out=sent[v])
+            opened, mapped = sent[v].chunk(2, 1)
+            plan.spread(opened.sigmoid_() * mapped, v, messages[v, :, :size])
+            if width > 1:
+                torch.mm(messages[v, :, :size], weight.t(), out=messages[v, :, size:])
+        else:
+            messages[v] = 0
+    return states, messages, (fed.all, candidate.all, state.all, sent.all, both)
 
 
 class _Propagation(torch.autograd.Function):
     """:func:`propagate` with a gradient."""
 
     @staticmethod
-    def forward(ctx: Any, plan: _Plan, *arguments: Any) -> tuple[Tensor, Tensor]:
-        tape: list[Tensor | None] = []
-        found = _forward(plan, tape, *arguments)
-        ctx.plan = plan
-        ctx.save_for_backward(*arguments, *tape)
-        return found
+    def forward(ctx: Any, plan: _Plan, width: int, *arguments: Any) -> tuple[Tensor, Tensor]:
+        states, messages, kept = _forward(plan, width, *arguments, keep=True)
+        inputs, weight, _, gate, _, _, first = arguments
+        ctx.plan, ctx.width, ctx.types, ctx.identities = plan, width, len(inputs), gate.shape[1] - weight.shape[1]
+        ctx.save_for_backward(weight, first, messages if width > 1 else None, *kept)
+        ctx.set_materialize_grads(False)
+        return states, messages
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, d_states: Tensor, d_messages: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, d_states: Tensor | None, d_messages: Tensor | None) -> tuple[Tensor | None, ...]:
         plan: _Plan = ctx.plan
-        inputs, weight, _, gate, _, mapper, first, *kept = ctx.saved_tensors
-        size = weight.shape[1]
-        tape = {v: kept[ON_TAPE * i : ON_TAPE * (i + 1)] for i, v in enumerate(plan.order)}
-        types = torch.eye(len(inputs), dtype=inputs.dtype, device=inputs.device)
-        d_message = {v: d_messages[v].t().contiguous() for v in plan.sends}
-        d_gate: dict[int, Tensor] = {}  # of the argument of eq. 3's sigmoid
-        d_mapped: dict[int, Tensor] = {}  # of its second factor
-        d_recurrent: dict[int, Tensor] = {}  # of the GRU's product with s_v
-        d_inputs = inputs.new_zeros(3 * size, len(inputs))
-        d_total = None
+        weight, first, messages, fed, candidate, state, sent, both = ctx.saved_tensors
+        size, width = weight.shape[1], ctx.width
+        shape = len(plan.order), plan.batch, width * size
+        d_message = weight.new_zeros(shape) if d_messages is None else d_messages.clone()
+        d_sent = torch.zeros_like(sent)
+        gradient = fed.new_empty(len(fed), 5 * size)  # see update_back
         for v in reversed(plan.order):
-            _, total, gates, candidate, inner, opened, mapped = tape[v]
-            d_state = plan.gather(d_states[v].t(), v)
+            rows = plan.rows[v]
+            d_state = candidate.new_zeros(1, size) if d_states is None else d_states[v]
+            d_state = plan.gather(d_state.expand(plan.batch, size), v)
             if v in plan.sends:
-                d = plan.gather(d_message.pop(v), v)
-                d_mapped[v] = d * opened
-                d_gate[v] = _through_sigmoid(d.mul_(mapped), opened)
-                d_state = torch.addmm(d_state, mapper[:, :size].t(), d_mapped[v])
-                d_state.addmm_(gate[:, :size].t(), d_gate[v])
-            reset, keep = gates[:size], gates[size:]
-            d = torch.empty_like(gates, memory_format=torch.contiguous_format).resize_(3 * size, gates.shape[1])
-            d_candidate = torch.addcmul(d_state, d_state, keep, value=-1)
-            d_candidate.addcmul_(d_candidate * candidate, candidate, value=-1)
-            torch.mul(d_candidate, inner, out=d[:size])
-            torch.mul(d_state, -candidate if total is None else total - candidate, out=d[size : 2 * size])
-            _through_sigmoid(d[: 2 * size], gates)
-            d[2 * size :] = d_candidate
-            d_inputs.addmm_(d, types[plan.ops[v]])
-            d[2 * size :] *= reset
-            d_recurrent[v] = d
-            if total is not None:
-                d_total = torch.addmm(d_state * keep, weight.t(), d)
-                plan.send_back(d_message, d_total, v)
-        d_weight = d_bias = d_gate_weight = d_mapper = d_gate_bias = None
-        if ctx.needs_input_grad[2]:
-            fed = [v for v in plan.order if tape[v][1] is not None]
-            d_weight = torch.empty_like(weight)
-            _product([d_recurrent[v] for v in fed], [tape[v][1] for v in fed], d_weight)
-        if ctx.needs_input_grad[3]:
-            d_bias = torch.cat(list(d_recurrent.values()), 1).sum(1)
+                d = d_message[v, :, :size]
+                if width > 1:
+                    d.addmm_(d_message[v, :, size:], weight)
+                d = plan.gather(d, v)
+                opened, mapped = sent[rows].chunk(2, 1)
+                d_opened, d_mapped = d_sent[rows].chunk(2, 1)
+                torch.mul(d, opened, out=d_mapped)
+                through_sigmoid(torch.mul(d, mapped, out=d_opened), opened)
+                d_state = torch.addmm(d_state, d_sent[rows], both)
+            update_back(d_state, fed[rows], candidate[rows], gradient[rows])
+            if (plan.senders[v] and width == 1) or (v == plan.order[0] and first is not None):
+                gradient[rows, :size].addmm_(gradient[rows, size : 4 * size], weight)
+            plan.send_back(d_message, gradient[rows, : width * size], v)
+        begin = plan.rows[plan.order[0]]
+        d_inputs = input_gradient(gradient, plan.types, ctx.types)
+        d_weight = d_bias = d_gate = d_gate_bias = d_mapper = None
+        if ctx.needs_input_grad[3] and messages is None:
+            d_weight = gradient[:, size : 4 * size].t() @ fed[:, :size]
+        elif ctx.needs_input_grad[3]:
+            d_weight = d_message[..., size:].flatten(0, 1).t() @ messages[..., :size].flatten(0, 1)
+            d_weight.addmm_(gradient[begin, size : 4 * size].t(), fed[begin, :size])
         if ctx.needs_input_grad[4]:
-            states = [tape[v][0] for v in d_gate]
-            d_gate_weight, d_mapper = _sender_gradient(d_gate, states, gate), _sender_gradient(d_mapped, states, mapper)
-            d_gate_bias = d_gate_weight[:, size:].sum(1)
-        d_first = d_total.t() if d_total is not None and first is not None else None
-        return None, d_inputs.t(), d_weight, d_bias, d_gate_weight, d_gate_bias, d_mapper, d_first
+            d_bias = gradient[:, size : 4 * size].sum(0)
+        if ctx.needs_input_grad[5]:
+            d_identities = sent.new_zeros(ctx.identities, 2 * size)
+            for v in plan.sends:
+                torch.sum(d_sent[plan.rows[v]], 0, out=d_identities[v])
+            d_gate, d_mapper = (
+                _sender_gradient(*d, state) for d in zip(d_sent.chunk(2, 1), d_identities.chunk(2, 1), strict=True)
+            )
+            d_gate_bias = d_identities[:, :size].sum(0)
+        d_first = None if first is None else gradient[begin, :size]
+        return None, None, d_inputs, d_weight, d_bias, d_gate, d_gate_bias, d_mapper, d_first
 
 
-def _through_sigmoid(gradient: Tensor, output: Tensor) -> Tensor:
-    """The gradient of a sigmoid's argument from that of its output, in its place."""
-    return torch.ops.aten.sigmoid_backward.grad_input(gradient, output, grad_input=gradient)
+def _sender_gradient(gradient: Tensor, d_identities: Tensor, states: Tensor) -> Tensor:
+    """The gradient of G or M [H, H + M].
 
-
-def _sender_gradient(gradients: dict[int, Tensor], states: Sequence[Tensor], weight: Tensor) -> Tensor:
-    """The gradient of G or M [H, H + M] from those of its products with [h_v, id_v]."""
-    size = len(weight)
-    found = torch.empty_like(weight)
-    _product(list(gradients.values()), states, found[:, :size])
-    found[:, size:] = 0
-    for v, gradient in gradients.items():
-        found[:, size + v] = gradient.sum(1)
+    Args:
+        gradient: [R, H], of its products with [h_v, id_v].
+        d_identities: [M, H], the sum of those rows by vertex.
+        states: [R, H], h_v.
+    """
+    size = states.shape[1]
+    found = states.new_empty(size, size + len(d_identities))
+    torch.mm(gradient.t(), states, out=found[:, :size])
+    found[:, size:] = d_identities.t()
     return found
-
-
-def _product(left: Sequence[Tensor], right: Sequence[Tensor], out: Tensor) -> None:
-    """Sum over i of left[i] @ right[i].T, as one product."""
-    if left:
-        torch.mm(torch.cat(list(left), 1), torch.cat(list(right), 1).t(), out=out)
-    else:
-        out.zero_()

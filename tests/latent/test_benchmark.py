@@ -9,8 +9,9 @@ import torch
 from latentnas.errors import ConfigError
 from latentnas.latent import benchmark
 from latentnas.latent.benchmark import measure_model, untrained
-from latentnas.models import ENCODERS, VAEConfig
-from latentnas.spaces import get_space
+from latentnas.models import ENCODERS, GraphVAE, VAEConfig
+from latentnas.models.vae import VAELoss
+from latentnas.spaces import NodeGraphs, get_space
 
 
 def tiny(encoder: str = "dvae") -> VAEConfig:
@@ -43,6 +44,8 @@ def test_the_ratio_to_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(benchmark, "median", lambda _: 39e9)
     latent = untrained(space, config, device="cpu")
     assert measure_model(latent, batch=4, cells=2).reference_ratio == pytest.approx(4)
+    medium = measure_model(latent, batch=4, cells=2, precision="medium")
+    assert (medium.matmul_precision, medium.reference_ratio) == ("medium", pytest.approx(4))
     assert measure_model(latent, batch=5, cells=2).reference_ratio is None
     assert measure_model(latent, batch=4, cells=2, threads=2).reference_ratio is None
 
@@ -64,3 +67,29 @@ def test_numbers_below_one(name: str) -> None:
     latent = untrained(get_space("enas_macro3"), tiny(), device="cpu")
     with pytest.raises(ConfigError, match=f"{name} must be at least 1, got 0"):
         measure_model(latent, **{name: 0})
+
+
+def test_the_precision_is_that_of_the_training_steps_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps, products, before = set(), set(), torch.get_float32_matmul_precision()
+    loss, product = GraphVAE.loss, benchmark._Clock.matrix_product
+
+    def spied_loss(self: GraphVAE, graphs: NodeGraphs) -> VAELoss:
+        steps.add(torch.get_float32_matmul_precision())
+        return loss(self, graphs)
+
+    def spied_product(self: benchmark._Clock) -> float:
+        products.add(torch.get_float32_matmul_precision())
+        return product(self)
+
+    monkeypatch.setattr(GraphVAE, "loss", spied_loss)
+    monkeypatch.setattr(benchmark._Clock, "matrix_product", spied_product)
+    latent = untrained(get_space("enas_macro3"), tiny(), device="cpu")
+    measure_model(latent, batch=2, cells=2, repeats=1, precision="medium")
+    assert (steps, products) == ({"medium"}, {"highest"})
+    assert torch.get_float32_matmul_precision() == before
+
+
+def test_unknown_precision() -> None:
+    latent = untrained(get_space("enas_macro3"), tiny(), device="cpu")
+    with pytest.raises(ConfigError, match="precision must be one of highest, high, medium, got 'low'"):
+        measure_model(latent, precision="low")

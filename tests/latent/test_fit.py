@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from latentnas.errors import ConfigError, InvalidCodeError, WeightsError
 from latentnas.latent import FitConfig, LatentSpace, reconstruction_accuracy
+from latentnas.latent._cells import Batch
 from latentnas.latent._trainer import Trainer
 from latentnas.models import VAEConfig
 from latentnas.seeding import derive_seed
@@ -375,3 +376,28 @@ def test_rounds_need_embeddings() -> None:
         ConfigError, match="rounds carry operation embeddings over, and op_embedding is None; got rounds=3"
     ):
         fit(rounds=3, op_embedding=None)
+
+
+@pytest.mark.parametrize("precision", ["highest", "medium"])
+def test_the_matmul_precision_is_that_of_training_steps_alone(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps, others, before = set(), set(), torch.get_float32_matmul_precision()
+    step, validate = Trainer._step, Trainer._validate
+
+    def spied_step(self: Trainer, batch: Batch) -> torch.Tensor:
+        steps.add(torch.get_float32_matmul_precision())
+        return step(self, batch)
+
+    def spied_validate(self: Trainer) -> dict[str, float]:
+        others.add(torch.get_float32_matmul_precision())
+        return validate(self)
+
+    monkeypatch.setattr(Trainer, "_step", spied_step)
+    monkeypatch.setattr(Trainer, "_validate", spied_validate)
+    latent = fit(matmul_precision=precision, epochs=1)
+    assert (steps, others) == ({precision}, {before})
+    assert latent.info["fit"]["matmul_precision"] == precision
+
+    monkeypatch.setattr(Trainer, "_step", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        fit(matmul_precision=precision, epochs=1)
+    assert torch.get_float32_matmul_precision() == before

@@ -144,6 +144,7 @@ def test_accumulated_fit_resumes_to_the_last_bit(tmp_path: Path) -> None:
     [
         ({"accumulate": 0}, "accumulate must be a positive integer, got 0"),
         ({"processes": True}, "processes must be a positive integer, got True"),
+        ({"matmul_precision": "low"}, "matmul_precision must be one of highest, high, medium, got 'low'"),
         ({"processes": 2000}, "processes must be at most 1,024, got 2,000"),
         (
             {"accumulate": 9, "processes": 4, "batch_size": 35},

@@ -91,3 +91,32 @@ def test_only_what_is_asked_for_has_a_gradient() -> None:
 
     first = torch.linspace(-1, 1, 2 * H, dtype=torch.double).reshape(2, H).requires_grad_()
     assert torch.autograd.gradcheck(final, (first,))
+
+
+@pytest.mark.parametrize("with_first", [True, False])
+def test_projected_messages_come_with_their_products(with_first: bool) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        gru, send = torch.nn.GRUCell(2, H).double(), GatedSum(H, NODES).double()
+        table = torch.randn(TYPES, 2, dtype=torch.double, requires_grad=True)
+        ops, adj = torch.randint(TYPES, (6, NODES)), (torch.rand(6, NODES, NODES) < 0.6).triu(1)
+        first = torch.randn(6, H, dtype=torch.double, requires_grad=True) if with_first else None
+        weights = torch.randn(2, NODES, 6, 4 * H, dtype=torch.double)
+    inputs = torch.nn.functional.linear(table, gru.weight_ih, gru.bias_ih)
+    recurrent, parameters = (gru.weight_hh, gru.bias_hh), [table, *gru.parameters(), *send.parameters()]
+    parameters += [] if first is None else [first]
+    found, gradients = [], []
+    for project in (True, False):
+        states, messages = propagate(
+            inputs, recurrent, send.weights(), ops, adj, order=range(NODES), first=first, project=project
+        )
+        if not project:
+            messages = torch.cat([messages, messages @ gru.weight_hh.t()], 2)
+        loss = (states * weights[0, ..., :H]).sum() + (messages * weights[1]).sum()
+        found.append((states, messages))
+        gradients.append(torch.autograd.grad(loss, parameters, retain_graph=True))
+    torch.testing.assert_close(*found)
+    torch.testing.assert_close(*gradients)
+    with torch.no_grad():
+        again = propagate(inputs, recurrent, send.weights(), ops, adj, order=range(NODES), first=first, project=True)
+    torch.testing.assert_close(again, found[0])
