@@ -19,6 +19,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "auto": {"members": ["gp", "forest"], "least": 99},
     "forest": {"trees": 5},
     **{name: {"epochs": 1, "ensemble": 2, "head": [8]} for name in list_encoders()},
+    "gates++": {"epochs": 1, "ensemble": 2, "head": [8], "op_features": "costs", "targets": "costs"},
 }
 
 
