@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -123,9 +124,9 @@ def measured(measure: Measure, space: SearchSpace, codes: Tensor, dims: int) -> 
 class Standardizer:
     """Shifts and scales the last dimension by the training cells: measures of cells to mean 0 and standard deviation 1.
 
-    Measures of operations are scaled to a root mean square of 1 over the operations that have any, and not shifted: 0
-    stays that of an operation without, as published, below those of small operations. With the mean at 0, a skip
-    connection would stand between a small convolution and a large one.
+    Measures of operations are brought to mean 2 and standard deviation 1 over the operations that have any, then
+    divided by the square root of 5, for a root mean square of 1: an operation without any keeps 0, as published, and
+    stands below small ones. With the mean at 0 a skip connection would stand between a small and a large convolution.
 
     Attributes:
         center, scale: [F] float.
@@ -137,11 +138,11 @@ class Standardizer:
     @classmethod
     def of(cls, values: Tensor) -> Standardizer:
         """From training values [B, F] of cells or [B, N, F] of operations. Without variation scale is 1."""
-        if values.ndim == 2:
-            center, scale = values.mean(0), values.std(0, unbiased=False)
-        else:
-            center, scale = torch.zeros(values.shape[2]), values[values.any(2)].square().mean(0).sqrt()
-        return cls(center, torch.where(scale > 1e-6, scale, torch.ones_like(scale)))
+        flat = values if values.ndim == 2 or not bool(values.any()) else values[values.any(2)]  # [M, F]
+        flat = flat.reshape(-1, values.shape[-1])
+        center, scale = flat.mean(0), flat.std(0, unbiased=False)
+        scale = torch.where(scale > 1e-6, scale, torch.ones_like(scale))
+        return cls(center, scale) if values.ndim == 2 else cls(center - 2 * scale, math.sqrt(5) * scale)
 
     def __call__(self, values: Tensor) -> Tensor:
         """The same shape; operations without any measure stay zero."""

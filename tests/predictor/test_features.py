@@ -64,7 +64,9 @@ def test_spaces_that_cannot_be_measured() -> None:
         (fault,) = measure_faults(known["zero_cost"], darts)
         assert "cells of darts cannot be built as networks" in fault and "nasbench201" in fault
         assert "no image network" in measure_faults(known["costs"], graphs)[0]
-    with pytest.raises(ConfigError, match=r"op_features: zero-cost metrics: cells of darts.*targets: zero-cost metrics"):
+    with pytest.raises(
+        ConfigError, match=r"op_features: zero-cost metrics: cells of darts.*targets: zero-cost metrics"
+    ):
         Predictor("gates++", space="darts").checked_space()
 
 
@@ -72,11 +74,10 @@ def test_measures_are_scaled_by_the_training_cells() -> None:
     cells = Standardizer.of(torch.tensor([[1.0, 5.0], [3.0, 5.0]]))
     assert cells(torch.tensor([[4.0, 6.0]])).tolist() == [[2.0, 1.0]]
     operations = Standardizer.of(torch.tensor([[[0.0, 0.0], [3.0, 0.0]], [[0.0, 0.0], [4.0, 2.0]]]))
-    root = [math.sqrt((9 + 16) / 2), math.sqrt(4 / 2)]
-    assert operations.scale.tolist() == pytest.approx(root)
-    scaled = operations(torch.tensor([[[0.0, 0.0], [1.0, 0.0]]]))
-    assert scaled[0].tolist() == [[0, 0], [pytest.approx(1 / root[0]), 0]], "no measure stays 0"
-    assert Standardizer.of(torch.zeros(2, 3, 1)).scale.tolist() == [1]
+    scaled = operations(torch.tensor([[[0.0, 0.0], [3.0, 0.0], [4.5, 2.0]]]))[0]  # means 3.5, 1; deviations 0.5, 1
+    expected = torch.tensor([[0, 0], [1, 1], [4, 3]]) / math.sqrt(5)
+    torch.testing.assert_close(scaled, expected, msg="no measure stays 0")
+    assert Standardizer.of(torch.zeros(2, 3, 1))(torch.zeros(1, 3, 1)).tolist() == [[[0], [0], [0]]]
 
 
 def test_an_encoder_takes_its_own_measures_unless_others_are_given() -> None:
