@@ -14,7 +14,7 @@ over the last five epochs; mean and standard deviation over the runs. N@K and pr
 medians over the runs. No setting was chosen on test rows.
 The tables, in --data: nasbench201_cifar10.csv.gz (arch_str, cifar10_test_200), nasbench101.npz.
 --models takes every encoder of a Predictor, and auto, forest and gp: these have no epochs, tau is that of the fitted
-model, and --losses means nothing to them. --ablation adds the rows of the papers' tables in the place of --models.
+model, and --losses means nothing to them. --ablation gives the rows of the papers' tables, beside those of --models.
 --set NAME=VALUE changes a setting of every Predictor, options.NAME=VALUE an option of its encoder (JSON values).
 The zero-cost metrics of gates++ are computed where the user's cache lacks them, those of all test cells, too: some 3
 CPU-minutes for NAS-Bench-201, 13 for NB1Shot1-3, and over an hour for NAS-Bench-101. Published figures stand beside the
@@ -345,9 +345,9 @@ def rows_of(args: argparse.Namespace) -> list[Row]:
     """The rows asked for: those of the ablations, and of every model by every loss."""
     rows = [row for name in args.ablation for row in ABLATIONS[name]]
     models = args.models or ([] if rows else ["gates", "hop"])
-    rows += [
-        Row(model if loss == "hinge" else f"{model} {loss}", model, loss) for model in models for loss in args.losses
-    ]
+    for model in models:
+        losses = ["hinge"] if model in WITHOUT_EPOCHS else args.losses
+        rows += [Row(model if loss == "hinge" else f"{model} {loss}", model, loss) for loss in losses]
     return list({row.label: row for row in rows}.values())
 
 
