@@ -28,7 +28,9 @@ def rank(
     column: Annotated[str | None, typer.Option(help="The column of cells; by default it is recognised.")] = None,
     metric: Annotated[str | None, typer.Option(help="The column to rank by; by default the first of numbers.")] = None,
     minimize: Annotated[bool, typer.Option("--minimize", help="Less is better.")] = False,
-    model: Annotated[str, typer.Option(help="The predictor's encoder.")] = "gates",
+    model: Annotated[
+        str, typer.Option(help="The predictor: gates, gates++, hop, nar, auto, or another encoder.")
+    ] = "gates",
     loss: Annotated[str, typer.Option(help="The loss it is trained by.")] = "hinge",
     ensemble: Annotated[int, typer.Option(help="Models to train; from 2 on a column std is written.")] = 1,
     set_: Annotated[

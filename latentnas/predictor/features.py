@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from ..errors import ConfigError, UnknownNameError
+from ..errors import ConfigError, LatentNASError, UnknownNameError
 from ..spaces import SearchSpace
+
+if TYPE_CHECKING:
+    from ..evaluation.zero_cost import ZeroCostMetrics
 
 Measure: TypeAlias = Callable[[SearchSpace, Tensor], Tensor]
 """Takes a space and codes [B, D]; returns floats, [B, N, F] by vertex of the node view, or [B, F] of whole cells."""
@@ -28,10 +33,50 @@ def cell_costs(space: SearchSpace, codes: Tensor) -> Tensor:
     return torch.stack([costs.params, costs.macs], 1).double()
 
 
-OP_FEATURES: dict[str, Measure] = {"costs": operation_costs}
+OPERATION_METRICS = ("grad_norm", "snip", "synflow", "params", "flops")
+"""Zero-cost metrics of operations: the paper's six without ``plain``, which a batch normalisation after every
+convolution makes 0 but for rounding."""
+
+NETWORK_METRICS = ("grad_norm", "plain", "snip", "synflow", "relu_logdet")
+"""Zero-cost metrics of networks, the paper's five."""
+
+
+def operation_zero_cost(space: SearchSpace, codes: Tensor) -> Tensor:
+    """Zero-cost metrics of every operation, ``OPERATION_METRICS`` in this order: [B, N, 5], double.
+
+    By vertex of the node view; 0 at the input, the output, operations without weights, and those that do not matter
+    to the output. GATES++ (Ning et al., TPAMI 2023), eq. 11.
+
+    Raises:
+        ConfigError: no networks are built for cells of the space.
+    """
+    found = _zero_cost(space, codes).operations
+    return functional.pad(torch.stack([found[name] for name in OPERATION_METRICS], 2), (0, 0, 1, 1))
+
+
+def cell_zero_cost(space: SearchSpace, codes: Tensor) -> Tensor:
+    """Zero-cost metrics of the untrained network, ``NETWORK_METRICS`` in this order: [B, 5], double.
+
+    GATES++ (Ning et al., TPAMI 2023), section 5.2.
+
+    Raises:
+        ConfigError: no networks are built for cells of the space.
+    """
+    found = _zero_cost(space, codes).network
+    return torch.stack([found[name] for name in NETWORK_METRICS], 1)
+
+
+def _zero_cost(space: SearchSpace, codes: Tensor) -> ZeroCostMetrics:
+    """All metrics at the default settings: one pass of a network, and one file, serves both measures."""
+    from ..evaluation.zero_cost import zero_cost_metrics
+
+    return zero_cost_metrics(space, codes)
+
+
+OP_FEATURES: dict[str, Measure] = {"costs": operation_costs, "zero_cost": operation_zero_cost}
 """Measures of operations, by name."""
 
-CELL_FEATURES: dict[str, Measure] = {"costs": cell_costs}
+CELL_FEATURES: dict[str, Measure] = {"costs": cell_costs, "zero_cost": cell_zero_cost}
 """Measures of whole cells, by name."""
 
 
@@ -46,6 +91,15 @@ def get_measure(name: str | Measure, known: dict[str, Measure], what: str) -> Me
     if name not in known:
         raise UnknownNameError(what, name, known)
     return known[name]
+
+
+def measure_faults(measure: Measure, space: SearchSpace) -> list[str]:
+    """Why a measure that has a name cannot be taken of cells of ``space``, as sentences."""
+    try:
+        measure(space, torch.zeros(0, space.dim, dtype=torch.long))
+    except LatentNASError as error:
+        return [str(error)]
+    return []
 
 
 def measured(measure: Measure, space: SearchSpace, codes: Tensor, dims: int) -> Tensor:
@@ -68,7 +122,11 @@ def measured(measure: Measure, space: SearchSpace, codes: Tensor, dims: int) -> 
 
 @dataclass(frozen=True, eq=False)
 class Standardizer:
-    """Shifts and scales the last dimension to mean 0 and standard deviation 1 over the training cells.
+    """Shifts and scales the last dimension by the training cells: measures of cells to mean 0 and standard deviation 1.
+
+    Measures of operations are brought to mean 2 and standard deviation 1 over the operations that have any, then
+    divided by the square root of 5, for a root mean square of 1: an operation without any keeps 0, as published, and
+    stands below small ones. With the mean at 0 a skip connection would stand between a small and a large convolution.
 
     Attributes:
         center, scale: [F] float.
@@ -79,12 +137,12 @@ class Standardizer:
 
     @classmethod
     def of(cls, values: Tensor) -> Standardizer:
-        """From training values [..., F]; of operations those that have any measure count. A constant keeps scale 1."""
-        flat = values.reshape(-1, values.shape[-1])
-        if values.ndim == 3 and bool(flat.any()):
-            flat = flat[flat.any(1)]
-        scale = flat.std(0, unbiased=False)
-        return cls(flat.mean(0), torch.where(scale > 1e-6, scale, torch.ones_like(scale)))
+        """From training values [B, F] of cells or [B, N, F] of operations. Without variation scale is 1."""
+        flat = values if values.ndim == 2 or not bool(values.any()) else values[values.any(2)]  # [M, F]
+        flat = flat.reshape(-1, values.shape[-1])
+        center, scale = flat.mean(0), flat.std(0, unbiased=False)
+        scale = torch.where(scale > 1e-6, scale, torch.ones_like(scale))
+        return cls(center, scale) if values.ndim == 2 else cls(center - 2 * scale, math.sqrt(5) * scale)
 
     def __call__(self, values: Tensor) -> Tensor:
         """The same shape; operations without any measure stay zero."""

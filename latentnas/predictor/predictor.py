@@ -34,7 +34,7 @@ from ..models.predictors import (
 from ..progress import Progress
 from ..seeding import derive_seed
 from ..spaces import SearchSpace, get_space
-from .features import CELL_FEATURES, OP_FEATURES, Measure, Standardizer, get_measure, measured
+from .features import CELL_FEATURES, OP_FEATURES, Measure, Standardizer, get_measure, measure_faults, measured
 from .inputs import cell_facts, cell_inputs
 from .labels import Labels, as_codes, checked_labels
 from .moments import ensemble_moments
@@ -81,9 +81,11 @@ class Predictor(BaseEstimator):
         ensemble: how many models are trained, from different seeds; scores are the mean.
         canonical: whether cells are encoded by their canonical codes, so that isomorphic cells (same-network cells)
             get equal scores, exactly.
-        op_features: measures of operations that the encoder reads, "costs" or a function of (space, codes) that
-            returns [B, N, F] by vertex of the node view (EES of GATES++).
-        cell_features: measures of cells for encoders that read them, "costs" or a function that returns [B, F].
+        op_features: measures of operations that the encoder reads, "costs", "zero_cost" or a function of
+            (space, codes) that returns [B, N, F] by vertex of the node view (EES of GATES++). None, here and below,
+            for the encoder's own: "gates++" takes "zero_cost", others none.
+        cell_features: measures of cells for encoders that read them, "costs", "zero_cost" or a function that returns
+            [B, F].
         targets: measures of cells that an auxiliary head learns, as for ``cell_features`` (ETS of GATES++).
         target_weight: factor of the auxiliary loss.
         options: keyword options of the encoder.
@@ -122,7 +124,7 @@ class Predictor(BaseEstimator):
         op_features: str | Measure | None = None,
         cell_features: str | Measure | None = None,
         targets: str | Measure | None = None,
-        target_weight: float = 1.0,
+        target_weight: float = 0.3,
         options: dict[str, Any] | None = None,
         latent: LatentSpace | str | Path | None = None,
         warm_start: bool = False,
@@ -472,7 +474,7 @@ class Predictor(BaseEstimator):
         for name in ("canonical", "warm_start", "progress", "batch_norm"):
             if not isinstance(getattr(self, name), bool):
                 faults.append(f"{name} must be True or False, got {getattr(self, name)!r}")
-        faults += self._measure_faults()
+        faults += self._measure_faults(space)
         if self.options is not None and not isinstance(self.options, dict):
             faults.append(f"options must be a dictionary, got {self.options!r}")
         elif self.encoder not in list_encoders():
@@ -499,26 +501,34 @@ class Predictor(BaseEstimator):
             faults.append(str(error))
         return faults
 
-    def _measure_faults(self) -> list[str]:
+    def _measure_faults(self, space: SearchSpace) -> list[str]:
         faults = []
         for kind in DIMS:
-            given = getattr(self, kind)
+            given = self.measure_of(kind)
             if isinstance(given, str):
                 known = OP_FEATURES if kind == "op_features" else CELL_FEATURES
                 if given not in known:
                     faults.append(f"{kind} must be one of {', '.join(known)}, a function or None, got {given!r}")
+                else:
+                    faults += [f"{kind}: {fault}" for fault in measure_faults(known[given], space)]
             elif given is not None and not callable(given):
                 faults.append(f"{kind} must be a name, a function or None, got {given!r}")
         return faults
 
     # --- inside -----------------------------------------------------------------------------------
 
+    def measure_of(self, kind: str) -> str | Measure | None:
+        """The measure in use as "op_features", "cell_features" or "targets": the setting, else the encoder's own."""
+        own = encoder_class(self.encoder).measures if self.encoder in list_encoders() else {}
+        given: str | Measure | None = getattr(self, kind)
+        return own.get(kind) if given is None else given
+
     def _facts(self, space: SearchSpace) -> CellFacts:
         sizes = {kind: len(self._standardizers[kind].center) for kind in self._standardizers if kind != "targets"}
         return cell_facts(space, **sizes)
 
     def _measured(self, kind: str, space: SearchSpace, codes: Tensor) -> Tensor | None:
-        given = getattr(self, kind)
+        given = self.measure_of(kind)
         if given is None:
             return None
         known = OP_FEATURES if kind == "op_features" else CELL_FEATURES

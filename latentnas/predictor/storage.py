@@ -104,7 +104,7 @@ def load_predictor(folder: str | Path, *, space: SearchSpace | None, device: tor
     predictor._standardizers = {
         kind: Standardizer(take(f"{kind}.center"), take(f"{kind}.scale"))
         for kind in DIMS
-        if getattr(predictor, kind) is not None
+        if predictor.measure_of(kind) is not None
     }
     facts, target = predictor._facts(space), resolve_device(device)
     members = []

@@ -19,6 +19,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "auto": {"members": ["gp", "forest"], "least": 99},
     "forest": {"trees": 5},
     **{name: {"epochs": 1, "ensemble": 2, "head": [8]} for name in list_encoders()},
+    "gates++": {"epochs": 1, "ensemble": 2, "head": [8], "op_features": "costs", "targets": "costs"},
 }
 
 
@@ -112,5 +113,5 @@ def test_a_predictor_that_the_space_has_not_names_those_it_has(tiny_latent: Late
 
 @pytest.mark.parametrize("name", ["gatez", "", 3, {"encoder": "gates"}])
 def test_unknown_names_list_the_known(shipped_latent: LatentSpace, name: Any) -> None:
-    with pytest.raises(UnknownNameError, match=r"unknown surrogate .* Known: auto, forest, gates, gcn, gp,"):
+    with pytest.raises(UnknownNameError, match=r"unknown surrogate .* Known: auto, forest, gates, gates\+\+, gcn, gp,"):
         checked_options("latent-bo", name, shipped_latent, None)

@@ -243,5 +243,5 @@ def test_explain_returns_attention() -> None:
 
 
 def test_an_unknown_encoder_is_told_of_auto() -> None:
-    with pytest.raises(ConfigError, match=r"unknown encoder 'xyz'. Known: auto, gates, gcn.*renas"):
+    with pytest.raises(ConfigError, match=r"unknown encoder 'xyz'. Known: auto, gates, gates\+\+, gcn.*renas"):
         Predictor("xyz").checked_space()

@@ -12,6 +12,7 @@ from .base import (
     register_encoder,
 )
 from .gates import GATESEncoder
+from .gates_plus_plus import GATESPlusPlusEncoder
 from .gcn import GCNPredictorEncoder
 from .gpnas_gcn import GPNASEncoder
 from .hop import HOPEncoder
@@ -33,6 +34,7 @@ __all__ = [
     "CellInputs",
     "Comparator",
     "GATESEncoder",
+    "GATESPlusPlusEncoder",
     "GCNPredictorEncoder",
     "GPNASEncoder",
     "HOPEncoder",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, TypeVar
 
@@ -119,12 +119,15 @@ class CellEncoder(nn.Module, ABC):
         name: the name under which :func:`get_encoder` finds the class.
         needs: the views that ``forward`` reads, of "nodes", "edges", "codes", "op_features", "cell_features",
             "op_costs", "epochs".
+        measures: names of the measures that a predictor takes by default, by its setting ("op_features",
+            "cell_features", "targets").
         invariant: whether isomorphic graphs of the view read get equal embeddings, up to rounding, by construction.
     """
 
     dim: int
     name: ClassVar[str] = ""
     needs: ClassVar[tuple[str, ...]] = ("nodes",)
+    measures: ClassVar[Mapping[str, str]] = {}
     invariant: ClassVar[bool] = False
 
     @abstractmethod

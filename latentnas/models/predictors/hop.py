@@ -60,7 +60,7 @@ class HOPEncoder(CellEncoder):
             are on edges, else none.
         readout: :math:`h_t` is the "output" vertex's state, or the "mean" (eq. 8) over the vertices; "auto": the
             output where operations are on edges and the cell has one, else the mean.
-        fusion: "gated": CGM; "last": :math:`h_K` alone (HOP without CGM).
+        fusion: "gated": CGM; "last": :math:`h_K` alone (HOP without CGM); "mean": of all :math:`h_t`.
     """
 
     invariant = True
@@ -119,7 +119,7 @@ class HOPEncoder(CellEncoder):
         found += choice_fault(options, "self_loop", (True, False))
         found += choice_fault(options, "residual", ("auto", "linear", "none"))
         found += choice_fault(options, "readout", ("auto", "output", "mean"))
-        found += choice_fault(options, "fusion", ("gated", "last"))
+        found += choice_fault(options, "fusion", ("gated", "last", "mean"))
         if options["view"] == "edges" and not facts.has_edges:
             found.append("view 'edges': the space has operations on vertices only")
         return found
@@ -223,7 +223,8 @@ class HOPEncoder(CellEncoder):
     def _fused(self, readouts: list[Tensor]) -> tuple[Tensor, Tensor | None]:
         """The embedding [B, dim], eq. 9, and the gates beta of eq. 10."""
         if self.fuse is None:
-            return readouts[-1].unflatten(0, (-1, self.cells)).flatten(1), None
+            fused = torch.stack(readouts).mean(0) if self.fusion == "mean" else readouts[-1]
+            return fused.unflatten(0, (-1, self.cells)).flatten(1), None
         gates = self.fuse(torch.cat(readouts, 1)).sigmoid()  # [B * cells, K]
         total = (torch.stack(readouts, 1) * gates[:, :, None]).sum(1)
         return total.unflatten(0, (-1, self.cells)).flatten(1), gates.unflatten(0, (-1, self.cells)).flatten(1)

@@ -39,7 +39,7 @@ def plain_edges(model: HOPEncoder, ops: Tensor) -> tuple[Tensor, Tensor]:
         read.append(new[-1] if model.readout == "output" else torch.stack(new).mean(0))
         state = [x.clamp_min(0) for x in new]
     if model.fuse is None:
-        return read[-1], found
+        return (torch.stack(read).mean(0) if model.fusion == "mean" else read[-1]), found
     beta = torch.sigmoid(model.fuse(torch.cat(read)[None]))[0]
     return sum((b * h for b, h in zip(beta, read, strict=True)), torch.zeros_like(read[0])), found
 
@@ -51,6 +51,7 @@ def plain_edges(model: HOPEncoder, ops: Tensor) -> tuple[Tensor, Tensor]:
         {"none": "skip", "residual": "none", "readout": "mean"},
         {"none": "skip", "residual": "linear", "readout": "output", "fusion": "last"},
         {"none": "embed", "residual": "none", "readout": "mean"},
+        {"fusion": "mean"},
     ],
 )
 def test_operations_on_edges(options: dict[str, object]) -> None:

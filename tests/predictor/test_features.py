@@ -1,0 +1,106 @@
+"""latentnas/predictor/features.py, and the encoder that takes measures by itself."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from latentnas import get_space
+from latentnas.errors import ConfigError
+from latentnas.evaluation import zero_cost
+from latentnas.evaluation.zero_cost import ZeroCostMetrics
+from latentnas.predictor import CELL_FEATURES, OP_FEATURES, Predictor
+from latentnas.predictor.features import NETWORK_METRICS, OPERATION_METRICS, Standardizer, measure_faults
+
+SPACE = get_space("nasbench201")
+CODES = torch.tensor(
+    [[3, 0, 2, 4, 1, 3], [2, 3, 0, 0, 0, 1], [3, 3, 3, 3, 3, 3], [0, 0, 2, 0, 0, 0], [1, 3, 1, 2, 0, 1]]
+)
+
+
+@pytest.fixture(autouse=True)
+def metrics(monkeypatch: pytest.MonkeyPatch) -> partial[ZeroCostMetrics]:
+    """Zero-cost metrics of small networks, in the place of the default ones."""
+    small = partial(zero_cost.zero_cost_metrics, channels=4, layers=1, image_size=8, batch=8, device="cpu")
+    monkeypatch.setattr(zero_cost, "zero_cost_metrics", small)
+    return small
+
+
+def test_zero_cost_metrics_stand_at_the_vertices_of_their_operations(metrics: partial[ZeroCostMetrics]) -> None:
+    found = metrics(SPACE, CODES)
+    features = OP_FEATURES["zero_cost"](SPACE, CODES)
+    assert features.shape == (5, 8, 5)
+    assert not features[:, [0, 7]].any()
+    for column, name in enumerate(OPERATION_METRICS):
+        assert torch.equal(features[:, 1:7, column], found.operations[name])
+    kinds = SPACE.node_graphs(CODES).ops[:, 1:7]
+    weighty = torch.isin(kinds, torch.tensor([SPACE.node_types.index(n) for n in ("nor_conv_1x1", "nor_conv_3x3")]))
+    assert torch.equal(features[2, 1:7].all(1), weighty[2])
+    assert not features[:, 1:7][~weighty].any()
+    cells = CELL_FEATURES["zero_cost"](SPACE, CODES)
+    assert torch.equal(cells, torch.stack([found.network[name] for name in NETWORK_METRICS], 1))
+
+
+def test_measures_of_a_space_with_cells_of_several_sizes() -> None:
+    space = get_space("nasbench101")
+    codes = space.sample(4, seed=0)
+    features = OP_FEATURES["zero_cost"](space, codes)
+    graphs = space.node_graphs(codes)
+    assert features.shape == (4, 7, 5)
+    assert not features[~graphs.mask].any()
+    assert not features[graphs.ops < 2].any(), "input and output have none"
+    assert bool(features.any())
+
+
+def test_spaces_that_cannot_be_measured() -> None:
+    darts, graphs = get_space("darts"), get_space("nas_bench_graph")
+    for known in (OP_FEATURES, CELL_FEATURES):
+        assert not [fault for measure in known.values() for fault in measure_faults(measure, SPACE)]
+        assert measure_faults(known["costs"], darts) == []
+        (fault,) = measure_faults(known["zero_cost"], darts)
+        assert "cells of darts cannot be built as networks" in fault and "nasbench201" in fault
+        assert "no image network" in measure_faults(known["costs"], graphs)[0]
+    with pytest.raises(
+        ConfigError, match=r"op_features: zero-cost metrics: cells of darts.*targets: zero-cost metrics"
+    ):
+        Predictor("gates++", space="darts").checked_space()
+
+
+def test_measures_are_scaled_by_the_training_cells() -> None:
+    cells = Standardizer.of(torch.tensor([[1.0, 5.0], [3.0, 5.0]]))
+    assert cells(torch.tensor([[4.0, 6.0]])).tolist() == [[2.0, 1.0]]
+    operations = Standardizer.of(torch.tensor([[[0.0, 0.0], [3.0, 0.0]], [[0.0, 0.0], [4.0, 2.0]]]))
+    scaled = operations(torch.tensor([[[0.0, 0.0], [3.0, 0.0], [4.5, 2.0]]]))[0]  # means 3.5, 1; deviations 0.5, 1
+    expected = torch.tensor([[0, 0], [1, 1], [4, 3]]) / math.sqrt(5)
+    torch.testing.assert_close(scaled, expected, msg="no measure stays 0")
+    assert Standardizer.of(torch.zeros(2, 3, 1))(torch.zeros(1, 3, 1)).tolist() == [[[0], [0], [0]]]
+
+
+def test_an_encoder_takes_its_own_measures_unless_others_are_given() -> None:
+    assert [Predictor("gates++").measure_of(kind) for kind in ("op_features", "cell_features", "targets")] == [
+        "zero_cost",
+        None,
+        "zero_cost",
+    ]
+    assert Predictor("gates").measure_of("targets") is None
+    assert Predictor("gates++", targets="costs").measure_of("targets") == "costs"
+    assert Predictor("gates", op_features="zero_cost").measure_of("op_features") == "zero_cost"
+
+
+def test_gates_plus_plus(tmp_path: Path) -> None:
+    other = SPACE.canonical(CODES)
+    assert (other != CODES).any()
+    settings = {"epochs": 2, "head": (8,), "device": "cpu", "options": {"layers": 2, "hidden": 8}}
+    model = Predictor("gates++", **settings).fit(CODES, torch.arange(5.0))  # type: ignore[arg-type]
+    member = model.members_[0]
+    assert member.encoder.name == "gates++"
+    assert member.target_head is not None and member.target_head[-1].out_features == len(NETWORK_METRICS)
+    assert model._inputs(CODES).edge_features is not None
+    scores = model.predict(CODES)
+    assert (model.predict(other) == scores).all(), "isomorphic cells get equal scores"
+    loaded = Predictor.load(model.save(tmp_path / "gates++"), device="cpu")
+    assert loaded.encoder == "gates++" and (loaded.predict(CODES) == scores).all()
