@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from botorch.posteriors import GPyTorchPosterior
     from gpytorch.kernels import Kernel
     from gpytorch.likelihoods import GaussianLikelihood
+    from gpytorch.means import Mean
 
 EXACT_LIMIT = 500
 """With at most this many observations the Gaussian process is exact."""
@@ -95,6 +97,25 @@ class Surrogate:
         """Variance of the observation noise of the target."""
         return float(cast("GaussianLikelihood", self.model.likelihood).noise.detach().mean())
 
+    @torch.no_grad()
+    def held_out(self, parts: Sequence[Tensor]) -> Tensor:
+        """Posterior means of the targets of each part given the others, with the kernels as they are: [n] double.
+
+        Args:
+            parts: rows of the observations, each row in one part.
+        """
+        x, y = cast("tuple[Tensor, ...]", self.model.train_inputs)[0], self.transform.forward()
+        prior = cast("Mean", self.model.mean_module)(x)
+        covariance = cast("Kernel", self.model.covar_module)(x).to_dense()
+        noisy = covariance + self.noise * torch.eye(len(y), dtype=y.dtype)
+        found = torch.empty_like(y)
+        for part in parts:
+            rest = torch.ones(len(y), dtype=torch.bool)
+            rest[part] = False
+            weights = torch.linalg.solve(noisy[rest][:, rest], (y - prior)[rest])
+            found[part] = prior[part] + covariance[part][:, rest] @ weights
+        return found
+
     @property
     def best(self) -> float:
         """The highest target observed."""
@@ -129,6 +150,7 @@ def fit_gp(
     target: str = "rank",
     exact_limit: int = EXACT_LIMIT,
     num_inducing: int = NUM_INDUCING,
+    fit_limit: int | None = None,
     seed: int = 0,
 ) -> Surrogate:
     """Fit a Gaussian process: exact with at most ``exact_limit`` observations, else sparse.
@@ -145,7 +167,9 @@ def fit_gp(
         target: "rank" (normal scores) or "standardize".
         exact_limit: largest n that is fitted exactly.
         num_inducing: number of inducing points of the sparse process.
-        seed: seed of the choice of inducing points.
+        fit_limit: to how many observations, drawn at random, the parameters of an exact process are fitted; None for
+            all. Its posterior is that of all observations.
+        seed: seed of the choice of inducing points, and of these observations.
 
     Raises:
         ObservationError: shapes that do not fit, values that are not finite, no observation.
@@ -158,7 +182,7 @@ def fit_gp(
     transform = target_transform(target)(values)
     y = transform.forward()[:, None]
     if len(x) <= exact_limit:
-        model = _fit_exact(x, y, groups, maxiter=200)
+        model = _fit_exact(x, y, groups, maxiter=200, fit_limit=fit_limit, seed=seed)
     else:
         model = _fit_sparse(x, y, groups, min(num_inducing, len(x)), exact_limit, seed)
     return Surrogate(model, transform)
@@ -183,11 +207,21 @@ def _kernel(groups: list[FeatureGroup]) -> Kernel:
     return parts[0] if len(parts) == 1 else AdditiveKernel(*parts)
 
 
-def _fit_exact(x: Tensor, y: Tensor, groups: list[FeatureGroup], maxiter: int) -> SingleTaskGP:
+def _fit_exact(
+    x: Tensor, y: Tensor, groups: list[FeatureGroup], maxiter: int, *, fit_limit: int | None = None, seed: int = 0
+) -> SingleTaskGP:
     from botorch.models import SingleTaskGP
 
-    model = SingleTaskGP(x, y, covar_module=_kernel(groups), outcome_transform=None, likelihood=_likelihood())
-    return _maximize_likelihood(model, maxiter)
+    some = fit_limit is not None and fit_limit < len(x)
+    rows = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:fit_limit] if some else slice(None)
+    model = SingleTaskGP(
+        x[rows], y[rows], covar_module=_kernel(groups), outcome_transform=None, likelihood=_likelihood()
+    )
+    model = _maximize_likelihood(model, maxiter)
+    if some:
+        model.set_train_data(x, y[:, 0], strict=False)
+        model.eval()
+    return model
 
 
 def _fit_sparse(

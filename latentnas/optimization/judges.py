@@ -176,8 +176,8 @@ def _deviation_faults(settings: dict[str, Any]) -> list[str]:
     if settings.get("loss") == "comparator":
         found.append("with the loss 'comparator' a cell's value depends on the cells it is asked with")
     size = "trees" if "trees" in settings else "ensemble"
-    alone = list(settings.get("members", ["gates"])) == ["gates"]  # "auto" has deviations of its other members
-    if settings[size] < 2 and alone:
+    members = settings.get("members", ["gates"]) or ["gp"]  # the other members of "auto" have deviations of their own
+    if settings[size] < 2 and not {"gp", "forest"} & {*members}:
         found.append(f"{size} must be at least 2, as deviations are those of its members, got {settings[size]}")
     return found
 

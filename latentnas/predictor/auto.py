@@ -16,15 +16,20 @@ from ..models.targets import NormalScores
 from ..progress import Progress
 from ..seeding import derive_seed
 from ..spaces import SearchSpace, get_space
-from .classical import ForestPredictor, GaussianProcessPredictor
-from .labels import as_codes, checked_labels
+from .classical import ForestPredictor, GaussianProcessPredictor, known_features
+from .features import cell_zero_cost, measure_faults
+from .inputs import cell_facts
+from .labels import Labels, as_codes, checked_labels
 from .moments import mixture_moments, with_deviations
 from .predictor import Predictor
 
 Member: TypeAlias = Predictor | ForestPredictor | GaussianProcessPredictor
 
-MEMBERS = ("gp", "gates", "forest")
+MEMBERS = ("gp", "gates", "gates-edges", "hop", "forest")
 """Rankers that can be combined."""
+
+BATCH_SIZE = 128
+"""Cells a step of the networks: on held-out cells of NAS-Bench-201 better than a single batch of all labels."""
 
 PSEUDO_LABELS = 20
 """With how many labels' weight equal shares are preferred."""
@@ -40,18 +45,22 @@ class AutoPredictor(BaseEstimator):
     .. math:: \min_{w \ge 0} |y - s w|^2 + \lambda |w - 1/M|^2, \quad \lambda = 20,
 
     scaled to sum 1. The folds are stratified by value. With fewer than ``least`` labels, or labels of which the
-    different ones stand in a single fold, all shares are equal.
+    different ones stand in a single fold, all shares are equal. In the folds a network is trained once, whatever
+    ``ensemble`` is, and the Gaussian process keeps the kernels that were fitted to all labels.
 
     Args:
         space: the search space, or its name.
-        members: some of "gp" (:class:`.classical.GaussianProcessPredictor`), "gates" (an ensemble of GATES) and
-            "forest" (:class:`.classical.ForestPredictor`).
-        ensemble: how many GATES are trained on all labels; in the folds it is one.
+        members: some of "gp" (:class:`.classical.GaussianProcessPredictor`), "gates" (GATES on operations on vertices),
+            "gates-edges" (GATES on operations on edges, where the space has that view), "hop" and "forest"
+            (:class:`.classical.ForestPredictor`); None for all that the space has but the forest.
+        zero_cost: whether the Gaussian process and the forest read zero-cost metrics of every cell, too; see
+            :func:`.classical.cell_features` for what that costs.
+        ensemble: how many networks of a kind are trained on all labels.
         folds: K.
         least: fewest labels that are cross-validated.
         seed: everything random comes from it.
-        device: where GATES is trained; by default the GPU where there is one.
-        threads: CPU threads of the training of GATES.
+        device: where networks are trained; by default the GPU where there is one.
+        threads: CPU threads of their training.
         progress: whether to show how far the training is.
 
     Attributes:
@@ -65,7 +74,8 @@ class AutoPredictor(BaseEstimator):
         self,
         *,
         space: SearchSpace | str = "nasbench201",
-        members: Sequence[str] = ("gp", "gates"),
+        members: Sequence[str] | None = None,
+        zero_cost: bool = False,
         ensemble: int = 2,
         folds: int = 3,
         least: int = 20,
@@ -74,7 +84,7 @@ class AutoPredictor(BaseEstimator):
         threads: int = 1,
         progress: bool = False,
     ) -> None:
-        self.space, self.members, self.ensemble = space, members, ensemble
+        self.space, self.members, self.zero_cost, self.ensemble = space, members, zero_cost, ensemble
         self.folds, self.least, self.seed = folds, least, seed
         self.device, self.threads, self.progress = device, threads, progress
 
@@ -93,28 +103,40 @@ class AutoPredictor(BaseEstimator):
         labels = checked_labels(space, codes, accuracies, canonical=True)
         transform = NormalScores(labels.values)
         scores = transform.forward()
-        parts = self._folds(scores)
-        held = torch.zeros(len(labels), len(self.members), dtype=torch.double)
-        with Progress(len(self.members) * (len(parts) + 1), "fitting auto", enabled=self.progress) as bar:
-            for number, part in enumerate(parts):
-                rest = torch.ones(len(labels), dtype=torch.bool)
-                rest[part] = False
-                for column, name in enumerate(self.members):
-                    member = self._new(name, space, number, ensemble=1).fit(labels.codes[rest], scores[rest])
-                    held[part, column] = torch.from_numpy(member.predict(labels.codes[part]))
-                    bar.update()
-            fitted: dict[str, Member] = {}
-            for name in self.members:
-                fitted[name] = self._new(name, space, len(parts), ensemble=self.ensemble).fit(labels.codes, scores)
+        names = self._names(space)
+        parts = self._folds(scores, len(names))
+        fitted: dict[str, Member] = {}
+        held = torch.zeros(len(labels), len(names), dtype=torch.double)
+        with Progress(len(names) * (len(parts) + 1), "fitting auto", enabled=self.progress) as bar:
+            for column, name in enumerate(names):
+                fitted[name] = self._new(name, space, len(parts), ensemble=self.ensemble)
+                fitted[name].fit(labels.codes, scores)
                 bar.update()
-        weights = shares(held, scores) if parts else torch.full((len(self.members),), 1 / len(self.members))
+                held[:, column] = self._held_out(name, fitted[name], labels, scores, parts, bar)
+        weights = shares(held, scores) if parts else torch.full((len(names),), 1 / len(names))
         self.members_ = fitted
-        self.weights_ = dict(zip(self.members, weights.tolist(), strict=True))
+        self.weights_ = dict(zip(names, weights.tolist(), strict=True))
         self.cv_scores_ = {
-            name: kendall_tau(column, scores) for name, column in zip(self.members, held.T, strict=True) if parts
+            name: kendall_tau(column, scores) for name, column in zip(names, held.T, strict=True) if parts
         }
         self.space_, self.labels_, self._transform = space, labels, transform
         return self
+
+    def _held_out(
+        self, name: str, fitted: Member, labels: Labels, scores: Tensor, parts: list[Tensor], bar: Progress
+    ) -> Tensor:
+        """What the labels of every part are predicted as from the others: [n] double."""
+        found = torch.zeros(len(scores), dtype=torch.double)
+        if isinstance(fitted, GaussianProcessPredictor) and len(scores) <= fitted.exact_limit:
+            bar.update(len(parts))
+            return fitted.held_out(parts) if parts else found
+        for number, part in enumerate(parts):
+            rest = torch.ones(len(scores), dtype=torch.bool)
+            rest[part] = False
+            member = self._new(name, fitted.space_, number, ensemble=1).fit(labels.codes[rest], scores[rest])
+            found[part] = torch.from_numpy(member.predict(labels.codes[part]))
+            bar.update()
+        return found
 
     def predict(self, codes: Tensor | Sequence[Sequence[int]], return_std: bool = False) -> Any:
         """What cells are worth, in units of the accuracies trained on.
@@ -122,7 +144,7 @@ class AutoPredictor(BaseEstimator):
         Args:
             codes: [B, D] integers.
             return_std: whether to return standard deviations, too: those of the mixture of the members, each with its
-                own deviation (a single GATES has none).
+                own deviation (a single network has none).
 
         Returns:
             NumPy array [B] of doubles; with ``return_std`` a pair of them.
@@ -134,8 +156,8 @@ class AutoPredictor(BaseEstimator):
             raise ObservationError("this AutoPredictor is not fitted yet: call fit(codes, accuracies) first")
         codes = as_codes(self.space_, codes)
         means, stds = [], []
-        for name, member in self.members_.items():
-            if return_std and not (name == "gates" and self.members_[name].ensemble == 1):
+        for member in self.members_.values():
+            if return_std and not (isinstance(member, Predictor) and member.ensemble == 1):
                 mean, std = member.predict(codes, return_std=True)
             else:
                 mean = member.predict(codes)
@@ -153,7 +175,7 @@ class AutoPredictor(BaseEstimator):
         """Joint mean [B] and covariance [B, B] of cells, double, in units of the accuracies trained on.
 
         Means and variances are those of :meth:`predict`; the correlations are those of the mixture on the scale of
-        normal scores, in which a single GATES has no variance.
+        normal scores, in which a single network has no variance.
 
         Args:
             codes: [B, D] integers.
@@ -190,10 +212,16 @@ class AutoPredictor(BaseEstimator):
             space = get_space(self.space)
         except (LatentNASError, TypeError) as error:
             raise ConfigError(f"AutoPredictor: {error}") from None
-        names = self.members
+        names, known = self.members, self._known(space)
         listed = isinstance(names, Sequence) and not isinstance(names, str) and len(names) > 0
-        if not (listed and all(name in MEMBERS for name in names) and len(set(names)) == len(names)):
-            faults.append(f"members must list some of {', '.join(MEMBERS)}, each once, got {names!r}")
+        if names is not None and not (
+            listed and all(name in known for name in names) and len(set(names)) == len(names)
+        ):
+            faults.append(f"members must be None or list some of {', '.join(known)}, each once, got {names!r}")
+        if not isinstance(self.zero_cost, bool):
+            faults.append(f"zero_cost must be True or False, got {self.zero_cost!r}")
+        elif self.zero_cost:
+            faults += [f"zero_cost: {fault}" for fault in measure_faults(cell_zero_cost, space)]
         for name, low in (("ensemble", 1), ("folds", 2), ("least", 2), ("seed", 0), ("threads", 1)):
             value = getattr(self, name)
             if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < low:
@@ -205,10 +233,21 @@ class AutoPredictor(BaseEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "labels_")
 
-    def _folds(self, scores: Tensor) -> list[Tensor]:
+    @staticmethod
+    def _known(space: SearchSpace) -> tuple[str, ...]:
+        """The members that the space has."""
+        return tuple(name for name in MEMBERS if name != "gates-edges" or cell_facts(space).has_edges)
+
+    def _names(self, space: SearchSpace) -> tuple[str, ...]:
+        """The members to combine."""
+        if self.members is not None:
+            return tuple(self.members)
+        return tuple(name for name in self._known(space) if name != "forest")
+
+    def _folds(self, scores: Tensor, members: int) -> list[Tensor]:
         """Rows that are held out together, stratified by value; none where shares are not cross-validated."""
         count = min(self.folds, len(scores))
-        if len(self.members) == 1 or len(scores) < max(self.least, 3):
+        if members == 1 or len(scores) < max(self.least, 3):
             return []
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "folds"))
         order = torch.randperm(len(scores), generator=generator)
@@ -219,13 +258,15 @@ class AutoPredictor(BaseEstimator):
 
     def _new(self, name: str, space: SearchSpace, number: int, *, ensemble: int) -> Member:
         seed = derive_seed(self.seed, name, number)
-        if name == "gp":
-            return GaussianProcessPredictor(space=space, seed=seed % 2**31)
-        if name == "forest":
-            return ForestPredictor(space=space, seed=seed % 2**31)
+        if name in ("gp", "forest"):
+            kind = GaussianProcessPredictor if name == "gp" else ForestPredictor
+            features = (*known_features(space), "zero_cost") if self.zero_cost else None
+            return kind(space=space, features=features, seed=seed % 2**31)
         return Predictor(
-            "gates",
+            "hop" if name == "hop" else "gates",
             space=space,
+            options={} if name == "hop" else {"view": "nodes" if name == "gates" else "edges"},
+            batch_size=BATCH_SIZE,
             average=0.2,
             ensemble=ensemble,
             seed=seed,

@@ -18,6 +18,7 @@ from ..evaluation.metrics import kendall_tau
 from ..models.targets import NormalScores
 from ..spaces import SearchSpace, get_space
 from ..spaces.features import flow_statistics, one_hot_features, path_counts
+from .features import cell_zero_cost, measure_faults, measured
 from .labels import as_codes, checked_labels
 from .moments import ensemble_moments, with_deviations
 
@@ -27,17 +28,23 @@ if TYPE_CHECKING:
 CHUNK = 32_768
 """Cells whose features are worked out at once."""
 
-FEATURES = ("operations", "paths", "flow", "costs")
+FEATURES = ("operations", "paths", "flow", "costs", "zero_cost")
 """Groups of features; see :func:`cell_features`."""
+
+ARD_LABELS = 200
+"""From how many labels on the third kernel of a Gaussian process has one lengthscale per column."""
 
 
 def known_features(space: SearchSpace) -> tuple[str, ...]:
-    """The groups of features that the space has: "costs" only where an image network is built around its cells."""
+    """The groups of features that the space has, all but "zero_cost", which takes a pass of every network.
+
+    "costs" only where an image network is built around its cells.
+    """
     try:
         space.costs(space.sample(1, seed=0))
     except ConfigError:
         return FEATURES[:3]
-    return FEATURES
+    return FEATURES[:4]
 
 
 def cell_features(space: SearchSpace, codes: Tensor, names: Sequence[str]) -> Tensor:
@@ -48,8 +55,10 @@ def cell_features(space: SearchSpace, codes: Tensor, names: Sequence[str]) -> Te
         codes: checked codes.
         names: any of "operations" (one-hot columns of the code), "paths" (which sequences of last operations some path
             from input to output has, :func:`latentnas.spaces.features.path_counts`), "flow" (depth and width,
-            :func:`latentnas.spaces.features.flow_statistics`), "costs" (logarithms of parameters and multiply-adds).
-            The columns stand in this order, whatever the order of the names.
+            :func:`latentnas.spaces.features.flow_statistics`), "costs" (logarithms of parameters and multiply-adds),
+            "zero_cost" (metrics of untrained networks, :func:`.features.cell_zero_cost`, damped; some 40 ms of CPU for
+            every network that is not in the user's cache). The columns stand in this order, whatever the order of the
+            names.
     """
     groups = []
     if "operations" in names:
@@ -61,6 +70,8 @@ def cell_features(space: SearchSpace, codes: Tensor, names: Sequence[str]) -> Te
     if "costs" in names:
         costs = space.costs(codes)
         groups.append(torch.stack([costs.params, costs.macs], 1).double().log1p())
+    if "zero_cost" in names:
+        groups.append(measured(cell_zero_cost, space, codes, 2).double())
     return torch.cat(groups, 1)
 
 
@@ -170,10 +181,12 @@ class FeaturePredictor(BaseEstimator, ABC):
 
     def _faults(self, space: SearchSpace) -> list[str]:
         found, names, known = [], self.features, known_features(space)
+        if measure_faults(cell_zero_cost, space) == []:
+            known = (*known, "zero_cost")
         listed = isinstance(names, Sequence) and not isinstance(names, str) and len(names) > 0
         if names is not None and not (listed and all(name in known for name in names)):
             found.append(f"features of {space.name} must be None or list some of {', '.join(known)}, got {names!r}")
-        for name in ("trees", "seed", "exact_limit"):
+        for name in ("trees", "seed", "exact_limit", "fit_limit"):
             value = getattr(self, name, 1)
             if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < (name != "seed"):
                 found.append(
@@ -225,16 +238,18 @@ class ForestPredictor(FeaturePredictor):
 
 
 class GaussianProcessPredictor(FeaturePredictor):
-    """An exact Gaussian process with a Matern-5/2 kernel, by GPyTorch; sparse beyond ``exact_limit`` labels.
+    """An exact Gaussian process with Matern-5/2 kernels, by GPyTorch; sparse beyond ``exact_limit`` labels.
 
     See :func:`latentnas.models.gaussian_process.fit_gp`. It models the normal scores of the accuracies' ranks, by a sum
-    of kernels, see :func:`kernel_of_columns`; features that all training cells share are left out.
+    of kernels, see :func:`kernel_of_columns`; features that all training cells share are left out. From ``ARD_LABELS``
+    labels on the kernel of depths, widths, costs and zero-cost metrics has a lengthscale for every column.
 
     Args:
         space: the search space, or its name.
-        features: groups of features, see :func:`cell_features`; None for all that the space has.
-        exact_limit: most labels that are fitted exactly.
-        seed: of the choice of inducing points.
+        features: groups of features, see :func:`cell_features`; None for all that the space has but "zero_cost".
+        exact_limit: most labels on which the posterior is exact.
+        fit_limit: most labels that the kernels' parameters are fitted to, drawn at random.
+        seed: of the choice of these labels, and of inducing points.
     """
 
     def __init__(
@@ -242,10 +257,12 @@ class GaussianProcessPredictor(FeaturePredictor):
         *,
         space: SearchSpace | str = "nasbench201",
         features: Sequence[str] | None = None,
-        exact_limit: int = 1000,
+        exact_limit: int = 5000,
+        fit_limit: int = 800,
         seed: int = 0,
     ) -> None:
-        self.space, self.features, self.exact_limit, self.seed = space, features, exact_limit, seed
+        self.space, self.features, self.exact_limit = space, features, exact_limit
+        self.fit_limit, self.seed = fit_limit, seed
 
     _surrogate: Surrogate
 
@@ -257,11 +274,36 @@ class GaussianProcessPredictor(FeaturePredictor):
         varies = scale > 1e-9
         self._kept = varies if bool(varies.any()) else torch.ones_like(varies)
         self._center, self._scale = x.mean(0), torch.where(varies, scale, 1.0)
-        sizes = [int(n) for n in torch.bincount(kernels[self._kept]) if n]
-        stops = list(accumulate(sizes))
-        groups = [FeatureGroup(stop - size, stop) for size, stop in zip(sizes, stops, strict=True)]
-        x = self._standardized(x)
-        self._surrogate = fit_gp(x, values, groups, target="rank", exact_limit=self.exact_limit, seed=self.seed)
+        kept, sizes = kernels[self._kept].unique(return_counts=True)
+        stops = list(accumulate(sizes.tolist()))
+        groups = [
+            FeatureGroup(stop - size, stop, ard=kernel == 2 and len(x) >= ARD_LABELS)
+            for kernel, size, stop in zip(kept.tolist(), sizes.tolist(), stops, strict=True)
+        ]
+        self._surrogate = fit_gp(
+            self._standardized(x),
+            values,
+            groups,
+            target="rank",
+            exact_limit=self.exact_limit,
+            fit_limit=self.fit_limit,
+            seed=self.seed,
+        )
+
+    def held_out(self, parts: Sequence[Tensor]) -> Tensor:
+        """What the labels of each part are predicted as from the others: [n] double, normal scores.
+
+        The kernels' parameters stay those fitted to all labels.
+
+        Args:
+            parts: rows of ``labels_``, each row in one part.
+
+        Raises:
+            ObservationError: there are more labels than ``exact_limit``.
+        """
+        if self._surrogate.is_sparse:
+            raise ObservationError(f"held_out is for exact processes of at most {self.exact_limit} labels")
+        return self._surrogate.held_out(parts)
 
     def _standardized(self, x: Tensor) -> Tensor:
         return ((x - self._center) / self._scale)[:, self._kept]
@@ -278,7 +320,7 @@ class GaussianProcessPredictor(FeaturePredictor):
 def kernel_of_columns(space: SearchSpace, names: Sequence[str]) -> list[int]:
     """Which kernel of the Gaussian process each column of :func:`cell_features` belongs to: 0, 1 or 2, ascending.
 
-    Operations and paths have one each, "flow" and "costs" share one.
+    Operations and paths have one each; "flow", "costs" and "zero_cost" share one.
     """
     cell = space.sample(1, seed=0)
     found: list[int] = []
