@@ -14,6 +14,7 @@ from .output import print_pairs
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..predictor import Predictor
     from ..spaces import SearchSpace
 
 BLOCK = 100_000
@@ -46,20 +47,14 @@ def rank(
     """Train a predictor on evaluated cells and rank the space with it."""
     from ..benchmarks import csv_table
     from ..errors import ConfigError
-    from ..predictor import Predictor
     from ..spaces import get_space
-    from .search import parse_options
 
     for name, number in (("--sample", sample), ("--top", top)):
         if number is not None and number < 1:
             raise ConfigError(f"{name} must be at least 1, got {number}")
-    found_space = get_space(space)
     settings: dict[str, Any] = {"encoder": model, "loss": loss, "ensemble": ensemble, "seed": seed, "device": device}
-    further = parse_options(set_ or [], "--set")
-    wrong = sorted((further.keys() & {*settings, "space"}) | (further.keys() - set(Predictor._get_param_names())))
-    if wrong:
-        known = sorted(set(Predictor._get_param_names()) - {*settings, "space"})
-        raise ConfigError(f"--set {wrong[0]}=...: no further setting of a predictor; these are {', '.join(known)}")
+    predictor = predictor_of(space, {**settings, "progress": True}, set_ or [])
+    found_space = get_space(space)
     table = csv_table.read(labels.expanduser(), space=found_space, column=column, duplicates="mean")
     name = table.default if metric is None else metric
     if name not in table.metrics:
@@ -67,7 +62,6 @@ def rank(
     values = table.metrics[name].double()
     known_rows = values.isfinite()
     codes, values = table.codes.long()[known_rows], values[known_rows]
-    predictor = Predictor(space=found_space, progress=True, **settings, **further)
     predictor.fit(codes, -values if minimize else values)
     candidates = _candidates(found_space, sample, seed)
     if unseen:
@@ -98,6 +92,23 @@ def rank(
             *([("predictor", str(save))] if save is not None else []),
         ]
     )
+
+
+def predictor_of(space: str, settings: dict[str, Any], further: list[str]) -> Predictor:
+    """A predictor for ``space``, with the settings of a command's own options and those of its ``--set``."""
+    from ..errors import ConfigError
+    from ..predictor import Predictor
+    from ..spaces import get_space
+    from .search import parse_options
+
+    found_space, given = get_space(space), parse_options(further, "--set")
+    known = set(Predictor._get_param_names()) - {*settings, "space"}
+    wrong = sorted(given.keys() - known)
+    if wrong:
+        raise ConfigError(
+            f"--set {wrong[0]}=...: no further setting of a predictor; these are {', '.join(sorted(known))}"
+        )
+    return Predictor(space=found_space, **settings, **given)
 
 
 def _candidates(space: SearchSpace, sample: int | None, seed: int) -> Tensor:

@@ -26,8 +26,8 @@ from .moments import ensemble_moments
 from .settings import auto_predictor, checked_space
 from .training import Trainer, run_epochs, seeded
 
-CHUNK = 32_768
-"""Cells scored at once."""
+CHUNK = 8192
+"""Cells scored at once: few enough that their states stay in the cache."""
 
 
 class Predictor(BaseEstimator):

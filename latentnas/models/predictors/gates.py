@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from .base import CellFacts, CellInputs, register_encoder
 from .flow import FlowEncoder, mean_of_rows, with_self_loops
-from .unfolding import Unfolding, sum_into, unfold_edges, unfold_nodes
+from .unfolding import Unfolding, layer_plans, sum_into, unfold_edges, unfold_nodes
 
 
 @register_encoder("gates")
@@ -100,7 +100,7 @@ class GATESEncoder(FlowEncoder):
             state = sum_into(message, messages, plan.offsets, count=count)
             state = self._keep_inputs(state, sent, is_input[:count])
             if not last:
-                state = state.relu()
+                state = state.relu_()
         return self._edge_readout(state, plan, inputs)
 
     def _keep_inputs(self, state: Tensor, sent: Tensor, is_input: Tensor) -> Tensor:
@@ -125,16 +125,18 @@ class GATESEncoder(FlowEncoder):
         plan = unfold_nodes(inputs.nodes, merge=not self.facts.op_features)
         features = self.features_of(plan, inputs)  # [R, F]
         sources, offsets = with_self_loops(plan) if self.self_loop else (plan.sources, plan.offsets)
+        merge = self.self_loop and features is None and not self.training
+        begin, levels = layer_plans(plan, sources, offsets, len(self.carry), merge=merge)
         is_input = plan.inputs >= 0
-        state = self.begin(plan.inputs)  # [R, h]
-        for k, carry in enumerate(self.carry):
+        state = self.begin(begin)  # [S, h]
+        for k, (carry, level) in enumerate(zip(self.carry, levels, strict=True)):
             sent = carry(state)
-            arrived = sum_into(sent, sources, offsets)  # [R, H]
+            arrived = sum_into(sent, level.sources, level.offsets)  # [S, H]
             if not self.self_loop:
                 arrived = torch.where(is_input[:, None], sent, arrived)
-            state = self.operations(k, plan.types, features) * arrived
+            state = self.operations(k, level.types, features) * arrived
             if k < len(self.carry) - 1:
-                state = state.relu()
+                state = state.relu_()
         if self.readout == "output":
             return state[plan.rows.gather(1, inputs.nodes.mask.sum(1, keepdim=True) - 1)[:, 0]]
         return mean_of_rows(state, plan.rows, inputs.nodes.mask)
