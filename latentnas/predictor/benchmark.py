@@ -15,7 +15,6 @@ from ..spaces import SearchSpace, get_space
 from .labels import distinct_rows
 from .predictor import Predictor
 
-
 PLAIN = (int, float, str, dict, list, tuple)
 """Types of settings that are shown."""
 
@@ -104,11 +103,7 @@ def measure_predictor(
         space=space.name,
         device=str(device),
         threads=threads,
-        settings={
-            k: v
-            for k, v in predictor.get_params(deep=False).items()
-            if isinstance(v, int | float | str | dict | list | tuple)
-        },
+        settings={name: value for name, value in settings.items() if isinstance(value, PLAIN)},
         parameters=sum(each.numel() for each in members[0].parameters()) if members else None,
         labels=len(codes),
         fit=fit,

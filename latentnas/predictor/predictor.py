@@ -73,7 +73,7 @@ class Predictor(BaseEstimator):
         update_epochs: epochs of ``partial_fit``.
         seed: everything random comes from it.
         device: where to train and predict; by default the GPU where there is one.
-        threads: CPU threads of the training; small models gain nothing from more.
+        threads: CPU threads; small models gain nothing from more.
         progress: whether to show how far the training is.
 
     Attributes:
@@ -280,7 +280,7 @@ class Predictor(BaseEstimator):
         codes = as_codes(self.space_, codes)
         kept = self.space_.canonical(codes) if self.canonical else codes
         distinct, number = distinct_rows(self.space_, kept)  # equal cells are scored once, so they get equal scores
-        with torch.inference_mode():
+        with cpu_threads(self.threads), torch.inference_mode():
             if self.loss == "comparator":
                 return self._compared(distinct)[:, number]
             parts = [self._scores(part) for part in distinct.split(CHUNK)]
