@@ -4,7 +4,21 @@ from __future__ import annotations
 
 import sys
 
-from . import bench, bench_predictors, data, doctor, draw, explore, latents, rank, reports, search, shipped, spaces
+from . import (
+    bench,
+    bench_predictors,
+    data,
+    doctor,
+    draw,
+    explain,
+    explore,
+    latents,
+    rank,
+    reports,
+    search,
+    shipped,
+    spaces,
+)
 from .app import INTERRUPTED, app
 
 
@@ -24,6 +38,7 @@ __all__ = [
     "data",
     "doctor",
     "draw",
+    "explain",
     "explore",
     "latents",
     "main",
