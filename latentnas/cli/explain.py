@@ -70,7 +70,8 @@ def explain(
     parts = ["shares of attention"] if found.attention is not None else []
     parts += ["probabilities of the quality tiers"] if found.tiers is not None else []
     count = len(predictor.labels_)
-    note = f"{found_space.name}, trained on {count:,} cells; {'; '.join(parts)}"
+    kind = "networks" if predictor.canonical else "cells"
+    note = f"{found_space.name}, trained on {count:,} {kind}; {'; '.join(parts)}"
     _save(draw_explanation(found, title=f"What {predictor.encoder.upper()} weighs", note=note), out)
     typer.echo(f"{len(codes)} {'cell' if len(codes) == 1 else 'cells'} explained in {out}", err=True)
 
