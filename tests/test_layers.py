@@ -14,7 +14,7 @@ import pytest
 import latentnas
 
 ROOT = Path(latentnas.__file__).parent
-GROUND = ("errors", "seeding", "device", "progress", "provenance")
+GROUND = ("errors", "seeding", "device", "progress", "provenance", "weights")
 ROOMS = (
     "spaces",
     "benchmarks",

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 import sys
 
-from . import bench, data, doctor, draw, explore, latents, rank, reports, search, shipped, spaces
+from . import (
+    bench,
+    bench_predictors,
+    data,
+    doctor,
+    draw,
+    explain,
+    explore,
+    latents,
+    rank,
+    reports,
+    search,
+    shipped,
+    spaces,
+)
 from .app import INTERRUPTED, app
 
 
@@ -20,9 +34,11 @@ def main() -> None:
 __all__ = [
     "app",
     "bench",
+    "bench_predictors",
     "data",
     "doctor",
     "draw",
+    "explain",
     "explore",
     "latents",
     "main",

@@ -14,6 +14,7 @@ from .output import print_pairs
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..predictor import Predictor
     from ..spaces import SearchSpace
 
 BLOCK = 100_000
@@ -46,31 +47,16 @@ def rank(
     device: Annotated[str | None, typer.Option(help="Where to train; by default the GPU where there is one.")] = None,
 ) -> None:
     """Train a predictor on evaluated cells and rank the space with it."""
-    from ..benchmarks import csv_table
     from ..errors import ConfigError
-    from ..predictor import Predictor
     from ..spaces import get_space
-    from .search import parse_options
 
     for name, number in (("--sample", sample), ("--top", top)):
         if number is not None and number < 1:
             raise ConfigError(f"{name} must be at least 1, got {number}")
-    found_space = get_space(space)
     settings: dict[str, Any] = {"encoder": model, "loss": loss, "ensemble": ensemble, "seed": seed, "device": device}
-    further = parse_options(set_ or [], "--set")
-    wrong = sorted((further.keys() & {*settings, "space"}) | (further.keys() - set(Predictor._get_param_names())))
-    if wrong:
-        known = sorted(set(Predictor._get_param_names()) - {*settings, "space"})
-        raise ConfigError(f"--set {wrong[0]}=...: no further setting of a predictor; these are {', '.join(known)}")
-    table = csv_table.read(labels.expanduser(), space=found_space, column=column, duplicates="mean")
-    name = table.default if metric is None else metric
-    if name not in table.metrics:
-        raise ConfigError(f"--metric {name}: no column of numbers; these are {', '.join(table.metrics)}")
-    values = table.metrics[name].double()
-    known_rows = values.isfinite()
-    codes, values = table.codes.long()[known_rows], values[known_rows]
-    predictor = Predictor(space=found_space, progress=True, **settings, **further)
-    predictor.fit(codes, -values if minimize else values)
+    predictor = predictor_of(space, {**settings, "progress": True}, set_ or [])
+    found_space = get_space(space)
+    codes, name, left_out = fit_on_csv(predictor, labels, column, metric, minimize)
     candidates = _candidates(found_space, sample, seed)
     if unseen:
         candidates = candidates[~_among(found_space, candidates, codes)]
@@ -88,7 +74,6 @@ def rank(
             writer.writerows(zip(found_space.format(candidates[part]), *numbers, strict=True))
     if save is not None:
         predictor.save(save.expanduser())
-    left_out = int((~known_rows).sum())
     without = f"; {left_out:,} cells without" if left_out else ""
     unit = "networks" if predictor.canonical else "cells"
     print_pairs(
@@ -100,6 +85,46 @@ def rank(
             *([("predictor", str(save))] if save is not None else []),
         ]
     )
+
+
+def predictor_of(space: str, settings: dict[str, Any], further: list[str]) -> Predictor:
+    """A predictor for ``space``, with the settings of a command's own options and those of its ``--set``."""
+    from ..errors import ConfigError
+    from ..predictor import Predictor
+    from ..spaces import get_space
+    from .search import parse_options
+
+    found_space, given = get_space(space), parse_options(further, "--set")
+    known = set(Predictor._get_param_names()) - {*settings, "space"}
+    wrong = sorted(given.keys() - known)
+    if wrong:
+        raise ConfigError(
+            f"--set {wrong[0]}=...: no further setting of a predictor; these are {', '.join(sorted(known))}"
+        )
+    return Predictor(space=found_space, **settings, **given)
+
+
+def fit_on_csv(
+    predictor: Predictor, path: Path, column: str | None, metric: str | None, minimize: bool
+) -> tuple[Tensor, str, int]:
+    """Train a predictor on the evaluated cells of a CSV.
+
+    Returns:
+        codes [n, D] of the cells, the column of values, and how many cells have none.
+    """
+    from ..benchmarks import csv_table
+    from ..errors import ConfigError
+    from ..spaces import get_space
+
+    table = csv_table.read(path.expanduser(), space=get_space(predictor.space), column=column, duplicates="mean")
+    name = table.default if metric is None else metric
+    if name not in table.metrics:
+        raise ConfigError(f"--metric {name}: no column of numbers; these are {', '.join(table.metrics)}")
+    values = table.metrics[name].double()
+    known = values.isfinite()
+    codes, values = table.codes.long()[known], values[known]
+    predictor.fit(codes, -values if minimize else values)
+    return codes, name, int((~known).sum())
 
 
 def _candidates(space: SearchSpace, sample: int | None, seed: int) -> Tensor:

@@ -86,8 +86,8 @@ def search(
     """Search a space; run the same command again to go on where it stopped."""
     from ..campaign import Campaign, CampaignConfig
     from ..errors import ConfigError, LatentNASError
-    from ..latent.storage import why_not_writable
     from ..report.gather import shown_url
+    from ..weights import why_not_writable
     from .live import SearchView
 
     given = {

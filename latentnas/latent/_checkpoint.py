@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import WeightsError
-from .storage import load_state, read_tensors, write_tensors
+from ..weights import load_state, read_tensors, write_tensors
 
 CHECKPOINT = "checkpoint.safetensors"
 

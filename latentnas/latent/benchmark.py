@@ -122,7 +122,7 @@ def measure_model(
     with _threads(threads), matmul_precision("highest"):
         codes = space.sample(cells, seed=0)
         z = latent.encode(codes)
-        clock = _Clock(device)
+        clock = Clock(device)
         rates: list[float] = []
         step, memory = _training_step(model, space, batch, precision)
         timings = [
@@ -175,7 +175,7 @@ def untrained(space: SearchSpace, config: VAEConfig, *, device: torch.device | s
     )
 
 
-class _Clock:
+class Clock:
     """Times work on a device.
 
     Args:
@@ -193,13 +193,18 @@ class _Clock:
         for _ in range(repeats):
             if before is not None:
                 before()
-            self._wait()
-            wall, cpu = time.perf_counter(), time.process_time()
-            work()
-            self._wait()
-            seconds.append(time.perf_counter() - wall)
-            cpu_seconds.append(time.process_time() - cpu)
+            found = self.once(work)
+            seconds.append(found.seconds)
+            cpu_seconds.append(found.cpu_seconds)
         return Timing(median(seconds), median(cpu_seconds))
+
+    def once(self, work: Callable[[], object]) -> Timing:
+        """A single run of ``work``, its first."""
+        self._wait()
+        wall, cpu = time.perf_counter(), time.process_time()
+        work()
+        self._wait()
+        return Timing(time.perf_counter() - wall, time.process_time() - cpu)
 
     def matrix_product(self) -> float:
         """Float32 operations a second."""
@@ -209,6 +214,26 @@ class _Clock:
     def _wait(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
+
+
+class PeakMemory:
+    """The most memory in use: of this process since it began, on a GPU of the tensors since now.
+
+    Args:
+        device: where the work runs.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+
+    def bytes(self) -> int:
+        """The peak until now."""
+        if self.device.type == "cuda":
+            return int(torch.cuda.max_memory_allocated(self.device))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # kilobytes on Linux, bytes on macOS
+        return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def _training_step(
@@ -221,8 +246,7 @@ def _training_step(
     copy.load_state_dict(model.state_dict())
     optimizer = torch.optim.Adam(copy.parameters(), lr=1e-4, fused=device.type in ("cpu", "cuda"))
     graphs = space.node_graphs(space.sample(batch, seed=1).to(device))
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
+    memory = PeakMemory(device)
 
     def step() -> Tensor:
         optimizer.zero_grad(set_to_none=True)
@@ -232,13 +256,7 @@ def _training_step(
         optimizer.step()
         return loss
 
-    def memory() -> int:
-        if device.type == "cuda":
-            return int(torch.cuda.max_memory_allocated(device))
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # kilobytes on Linux, bytes on macOS
-        return peak if sys.platform == "darwin" else 1024 * peak
-
-    return step, memory
+    return step, memory.bytes
 
 
 @contextmanager

@@ -19,12 +19,12 @@ from ..models.svae import padded
 from ..progress import Progress
 from ..seeding import derive_seed
 from ..spaces import SearchSpace, get_space
+from ..weights import why_not_writable
 from ._cells import ENUMERATED, choose_cells
 from ._checkpoint import CHECKPOINT
 from ._distributed import Group, is_first_process, joined, run_processes, under_torchrun
 from ._trainer import Trainer
 from .space import LatentSpace
-from .storage import why_not_writable
 
 __all__ = ["CHECKPOINT", "ENUMERATED", "FitConfig", "default_latent_dim", "fit_latent_space", "is_first_process"]
 

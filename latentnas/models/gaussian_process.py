@@ -105,8 +105,8 @@ class Surrogate:
             parts: rows of the observations, each row in one part.
         """
         x, y = cast("tuple[Tensor, ...]", self.model.train_inputs)[0], self.transform.forward()
-        prior = cast("Mean", self.model.mean_module)(x)
-        covariance = cast("Kernel", self.model.covar_module)(x).to_dense()
+        mean, kernel = cast("Mean", self.model.mean_module), cast("Kernel", self.model.covar_module)
+        prior, covariance = mean(x), kernel(x).to_dense()
         noisy = covariance + self.noise * torch.eye(len(y), dtype=y.dtype)
         found = torch.empty_like(y)
         for part in parts:
@@ -219,7 +219,14 @@ def _fit_exact(
     )
     model = _maximize_likelihood(model, maxiter)
     if some:
-        model.set_train_data(x, y[:, 0], strict=False)
+        model = SingleTaskGP(
+            x,
+            y,
+            covar_module=model.covar_module,
+            mean_module=model.mean_module,
+            outcome_transform=None,
+            likelihood=cast("GaussianLikelihood", model.likelihood),
+        )
         model.eval()
     return model
 

@@ -19,7 +19,7 @@ from ..models.targets import NormalScores
 from ..spaces import SearchSpace, get_space
 from ..spaces.features import flow_statistics, one_hot_features, path_counts
 from .features import cell_zero_cost, measure_faults, measured
-from .labels import as_codes, checked_labels
+from .labels import as_codes, checked_labels, distinct_rows
 from .moments import ensemble_moments, with_deviations
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class FeaturePredictor(BaseEstimator, ABC):
         if not self.__sklearn_is_fitted__():
             raise ObservationError(f"this {type(self).__name__} is not fitted yet: call fit(codes, accuracies) first")
         codes = self.space_.canonical(as_codes(self.space_, codes))
-        distinct, number = torch.unique(codes, dim=0, return_inverse=True) if len(codes) else (codes, codes[:, 0])
+        distinct, number = distinct_rows(self.space_, codes)
         means, stds = [torch.zeros(0).double()], [torch.zeros(0).double()]
         for part in distinct.split(CHUNK):
             if len(part):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -43,21 +44,9 @@ def checked_labels(
             different cells, or all are worth the same, so that there is no order to learn.
     """
     codes = as_codes(space, codes)
-    found = torch.as_tensor(np.asarray(values) if not isinstance(values, Tensor) else values)
-    if found.is_complex() or found.dtype == torch.bool:
-        raise ObservationError(f"accuracies must be numbers, got {found.dtype}")
-    found = found.detach().double().cpu()
-    if found.shape != (len(codes),):
-        raise ObservationError(f"expected one accuracy a cell, shape [{len(codes)}], got {list(found.shape)}")
-    wrong = (~found.isfinite()).nonzero()
-    if len(wrong):
-        row = int(wrong[0])
-        raise ObservationError(
-            f"accuracies[{row}] is {float(found[row])}, {len(wrong)} of {len(found)} are not finite; "
-            "leave failed evaluations out"
-        )
+    found = as_values(values, len(codes))
     kept = space.canonical(codes) if canonical else codes
-    distinct, number = torch.unique(kept, dim=0, return_inverse=True) if len(kept) else (kept, kept.new_zeros(0))
+    distinct, number = distinct_rows(space, kept)
     count = torch.bincount(number, minlength=len(distinct))
     mean = torch.zeros(len(distinct), dtype=torch.double).index_add(0, number, found) / count
     first = torch.full((len(distinct),), len(codes)).scatter_reduce(0, number, torch.arange(len(codes)), "amin")
@@ -78,3 +67,34 @@ def as_codes(space: SearchSpace, codes: Tensor | Sequence[Sequence[int]]) -> Ten
     if isinstance(codes, np.ndarray):
         codes = torch.from_numpy(np.ascontiguousarray(codes))
     return space.check_codes(codes).cpu()
+
+
+def as_values(values: Tensor | Sequence[float], count: int) -> Tensor:
+    """Checked values of ``count`` cells on the CPU: [count] double.
+
+    Raises:
+        ObservationError: there are more or fewer, they are no numbers, or not finite.
+    """
+    found = torch.as_tensor(np.asarray(values) if not isinstance(values, Tensor) else values)
+    if found.is_complex() or found.dtype == torch.bool:
+        raise ObservationError(f"accuracies must be numbers, got {found.dtype}")
+    found = found.detach().double().cpu()
+    if found.shape != (count,):
+        raise ObservationError(f"expected one accuracy a cell, shape [{count}], got {list(found.shape)}")
+    wrong = (~found.isfinite()).nonzero()
+    if len(wrong):
+        row = int(wrong[0])
+        raise ObservationError(
+            f"accuracies[{row}] is {float(found[row])}, {len(wrong)} of {len(found)} are not finite; "
+            "leave failed evaluations out"
+        )
+    return found
+
+
+def distinct_rows(space: SearchSpace, codes: Tensor) -> tuple[Tensor, Tensor]:
+    """Different codes in lexicographic order, and which of them each is: [B, D] -> [n, D], [B]."""
+    if math.prod(space.cardinalities) > 2**63:
+        return torch.unique(codes, dim=0, return_inverse=True) if len(codes) else (codes, torch.zeros(0).long())
+    found, number = torch.unique(space.positions(codes), return_inverse=True)
+    first = torch.full((len(found),), len(codes)).scatter_reduce(0, number, torch.arange(len(codes)), "amin")
+    return codes[first], number

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,40 +12,22 @@ from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from ..device import cpu_threads, resolve_device
-from ..errors import ConfigError, LatentNASError, ObservationError, UnknownNameError
+from ..errors import ConfigError, ObservationError
 from ..evaluation.metrics import kendall_tau
-from ..latent import LatentSpace, resolve_latent
-from ..models.predictors import (
-    LOSSES,
-    CellEncoder,
-    CellFacts,
-    CellInputs,
-    Comparator,
-    LatentEncoder,
-    NARRanker,
-    Ranker,
-    encoder_class,
-    encoder_faults,
-    get_encoder,
-    list_encoders,
-)
-from ..progress import Progress
+from ..latent import LatentSpace
+from ..models.predictors import CellInputs, Comparator, encoder_class
 from ..seeding import derive_seed
-from ..spaces import SearchSpace, get_space
-from .features import CELL_FEATURES, OP_FEATURES, Measure, Standardizer, get_measure, measure_faults, measured
-from .inputs import cell_facts, cell_inputs
-from .labels import Labels, as_codes, checked_labels
+from ..spaces import SearchSpace
+from .features import Measure
+from .inputs import cell_facts
+from .labels import Labels, as_codes, as_values, checked_labels, distinct_rows
+from .members import Reader, new_member
 from .moments import ensemble_moments
-from .training import SCHEDULES, Trainer, seeded
+from .settings import auto_predictor, checked_space
+from .training import Trainer, run_epochs, seeded
 
-if TYPE_CHECKING:
-    from .auto import AutoPredictor
-
-CHUNK = 32_768
-"""Cells scored at once."""
-
-DIMS = {"op_features": 3, "cell_features": 2, "targets": 2}
-"""Dimensions of what each kind of measure returns."""
+CHUNK = 8192
+"""Cells scored at once: few enough that their states stay in the cache."""
 
 
 class Predictor(BaseEstimator):
@@ -95,7 +75,7 @@ class Predictor(BaseEstimator):
         update_epochs: epochs of ``partial_fit``.
         seed: everything random comes from it.
         device: where to train and predict; by default the GPU where there is one.
-        threads: CPU threads of the training; small models gain nothing from more.
+        threads: CPU threads; small models gain nothing from more.
         progress: whether to show how far the training is.
 
     Attributes:
@@ -183,40 +163,28 @@ class Predictor(BaseEstimator):
             return self.fit(codes, accuracies)
         space = self.checked_space()
         codes = as_codes(space, codes)
-        new = torch.as_tensor(np.asarray(accuracies)).double()
-        if new.shape != (len(codes),):
-            raise ObservationError(f"expected one accuracy a cell, shape [{len(codes)}], got {list(new.shape)}")
+        new = as_values(accuracies, len(codes))
         both = torch.cat([self.labels_.codes, codes]), torch.cat([self.labels_.values, new])
         labels = checked_labels(space, *both, canonical=self.canonical)
         self._train(space, labels, self.update_epochs, fresh=False, on_epoch=None)
         return self
 
     def _train(
-        self,
-        space: SearchSpace,
-        labels: Labels,
-        epochs: int,
-        *,
-        fresh: bool,
-        on_epoch: Callable[[int], None] | None,
+        self, space: SearchSpace, labels: Labels, epochs: int, *, fresh: bool, on_epoch: Callable[[int], None] | None
     ) -> None:
         if self.encoder == "auto":
-            self.auto_ = self._auto().fit(labels.codes, labels.values)
+            self.auto_ = auto_predictor(self).fit(labels.codes, labels.values)
             self.space_, self.labels_ = space, labels
             return
         device = resolve_device(self.device)
         if fresh:
-            self._standardizers: dict[str, Standardizer] = {}
-            raw = {kind: self._measured(kind, space, labels.codes) for kind in DIMS}
-            self._standardizers = {kind: Standardizer.of(found) for kind, found in raw.items() if found is not None}
-            facts = self._facts(space)
-            self.members_ = [self._new_member(facts, number, device) for number in range(self.ensemble)]
+            self._reader = Reader(space, self).standardize(labels.codes)
+            self.members_ = [new_member(self, self._reader, number).to(device) for number in range(self.ensemble)]
         self.space_, self.labels_ = space, labels
         scale = labels.values.std(unbiased=False)
         values = ((labels.values - labels.values.mean()) / scale).float().to(device)
-        inputs = self._inputs(labels.codes).to(device)
-        targets = self._standardized("targets", labels.codes)
-        targets = None if targets is None else targets.to(device)
+        inputs = self._inputs(labels.codes)
+        targets = self._reader.targets(labels.codes)
         rate = self.learning_rate
         if rate is None:
             rate = encoder_class(self.encoder).learning_rate(cell_facts(space))
@@ -233,47 +201,17 @@ class Predictor(BaseEstimator):
             )
             for number, member in enumerate(self.members_)
         ]
-        with (
-            cpu_threads(self.threads),
-            Progress(epochs, f"fitting {self.encoder}", unit="epoch", enabled=self.progress) as bar,
-        ):
-            for epoch in range(epochs):
-                losses = [trainer.run_epoch(epoch, inputs, values, targets) for trainer in trainers]
-                if not all(map(math.isfinite, losses)):
-                    raise ObservationError(
-                        f"{self.encoder}: the loss is not finite in epoch {epoch}; a smaller learning_rate than "
-                        f"{rate} helps"
-                    )
-                if on_epoch is not None or epoch == epochs - 1:
-                    self.members_ = [trainer.result for trainer in trainers]
-                    self._calibrate(inputs)
-                if on_epoch is not None:
-                    on_epoch(epoch)
-                bar.update(loss=sum(losses) / len(losses))
 
-    def _new_member(self, facts: CellFacts, number: int, device: torch.device) -> Ranker:
-        with seeded(derive_seed(self.seed, "weights", number), torch.device("cpu")):
-            kind = {"comparator": Comparator, "nar": NARRanker}.get(self.loss, Ranker)
-            targets = self._standardizers.get("targets")
-            model = kind(
-                self._new_encoder(facts),
-                loss=self.loss,
-                margin=self.margin,
-                hidden=tuple(self.head),
-                dropout=self.dropout,
-                batch_norm=self.batch_norm,
-                targets=0 if targets is None else len(targets.center),
-                target_weight=self.target_weight,
-            )
-        return model.to(device).eval()
+        def after(epoch: int) -> None:
+            if on_epoch is not None or epoch == epochs - 1:
+                self.members_ = [trainer.result for trainer in trainers]
+                self._calibrate(inputs)
+            if on_epoch is not None:
+                on_epoch(epoch)
 
-    def _new_encoder(self, facts: CellFacts) -> CellEncoder:
-        options = self.options or {}
-        if self.latent is None:
-            return get_encoder(self.encoder, facts, **options)
-        latent = resolve_latent(get_space(self.space), self.latent)
-        statistics = {"center": latent.center, "scale": latent.scale}
-        return LatentEncoder.pretrained(facts, latent.model, **statistics, frozen=options.get("frozen", False))
+        targets = None if targets is None else targets.to(device)
+        with cpu_threads(self.threads):
+            run_epochs(trainers, inputs, values, targets, name=self.encoder, progress=self.progress, after=after)
 
     def _calibrate(self, inputs: CellInputs) -> None:
         """Note mean and deviation of every member's scores of the training cells."""
@@ -343,8 +281,8 @@ class Predictor(BaseEstimator):
         self._refuse_auto("member_scores")
         codes = as_codes(self.space_, codes)
         kept = self.space_.canonical(codes) if self.canonical else codes
-        distinct, number = _distinct(self.space_, kept)  # equal cells are scored once, so they get equal scores
-        with torch.inference_mode():
+        distinct, number = distinct_rows(self.space_, kept)  # equal cells are scored once, so they get equal scores
+        with cpu_threads(self.threads), torch.inference_mode():
             if self.loss == "comparator":
                 return self._compared(distinct)[:, number]
             parts = [self._scores(part) for part in distinct.split(CHUNK)]
@@ -357,7 +295,7 @@ class Predictor(BaseEstimator):
 
     def _scores(self, codes: Tensor) -> Tensor:
         """Raw scores of at most CHUNK cells: double [members, B]."""
-        inputs = self._inputs(codes).to(self._device())
+        inputs = self._inputs(codes)
         return torch.stack([member(inputs) for member in self.members_]).double().cpu()
 
     def _compared(self, codes: Tensor) -> Tensor:
@@ -365,7 +303,7 @@ class Predictor(BaseEstimator):
         found = []
         for number, member in enumerate(self.members_):
             assert isinstance(member, Comparator)
-            parts = [member.encoder(self._inputs(part).to(self._device())) for part in codes.split(CHUNK)]
+            parts = [member.encoder(self._inputs(part)) for part in codes.split(CHUNK)]
             with seeded(derive_seed(self.seed, "pivots", number), torch.device("cpu")):
                 places = member.rank(torch.cat(parts)) if parts else torch.zeros(0)
             found.append(torch.quantile(self.labels_.values, (places.double().cpu() + 0.5) / max(1, len(codes))))
@@ -385,7 +323,7 @@ class Predictor(BaseEstimator):
         codes = as_codes(self.space_, codes)
         kept = self.space_.canonical(codes) if self.canonical else codes
         with torch.inference_mode():
-            found = self.members_[0].encoder.explain(self._inputs(kept).to(self._device()))
+            found = self.members_[0].encoder.explain(self._inputs(kept))
         return {name: tensor.cpu() for name, tensor in found.items()}
 
     # --- storage ----------------------------------------------------------------------------------
@@ -434,137 +372,16 @@ class Predictor(BaseEstimator):
         Raises:
             ConfigError: settings are wrong; the message lists all of them.
         """
-        faults: list[str] = []
-        try:
-            space = self.space if isinstance(self.space, SearchSpace) else get_space(self.space)
-        except (LatentNASError, TypeError) as error:
-            raise ConfigError(f"Predictor: {error}") from None
-        if self.encoder == "auto":
-            return self._auto().checked_space()
-        if self.loss == "nar" and self.encoder != "nar":
-            faults.append(f"the loss 'nar' classifies the tiers of the encoder 'nar', got encoder {self.encoder!r}")
-        if self.batch_norm is True and self.loss == "comparator":
-            faults.append("batch_norm is for heads that score cells, not for the loss 'comparator'")
-        if self.loss not in LOSSES:
-            faults.append(f"loss must be one of {', '.join(LOSSES)}, got {self.loss!r}")
-        if self.schedule not in SCHEDULES:
-            faults.append(f"schedule must be one of {', '.join(SCHEDULES)}, got {self.schedule!r}")
-        for name in ("epochs", "batch_size", "ensemble", "update_epochs", "threads"):
-            value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-                faults.append(f"{name} must be a positive integer, got {value!r}")
-        if self.batch_size == 1:
-            faults.append("batch_size must be at least 2: pairs are formed within a step")
-        for name, low, high in (
-            ("margin", 0.0, math.inf),
-            ("learning_rate", 0.0, 1.0),
-            ("weight_decay", 0.0, math.inf),
-            ("average", 0.0, 1.0),
-            ("dropout", 0.0, 1.0),
-            ("target_weight", 0.0, math.inf),
-        ):
-            value = getattr(self, name)
-            if name == "learning_rate" and value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, int | float | np.floating) or not low <= value < high:
-                faults.append(f"{name} must be a number, {low:g} <= {name} < {high:g}, got {value!r}")
-        sizes = self.head
-        if not isinstance(sizes, Sequence) or not all(isinstance(s, int) and 1 <= s <= 8192 for s in sizes):
-            faults.append(f"head must be a list of layer sizes in 1..8192, got {sizes!r}")
-        for name in ("canonical", "warm_start", "progress", "batch_norm"):
-            if not isinstance(getattr(self, name), bool):
-                faults.append(f"{name} must be True or False, got {getattr(self, name)!r}")
-        faults += self._measure_faults(space)
-        if self.options is not None and not isinstance(self.options, dict):
-            faults.append(f"options must be a dictionary, got {self.options!r}")
-        elif self.encoder not in list_encoders():
-            faults.append(str(UnknownNameError("encoder", self.encoder, ["auto", *list_encoders()])))
-        else:
-            faults += encoder_faults(self.encoder, cell_facts(space), self.options or {})
-        faults += self._latent_faults(space)
-        if faults:
-            raise ConfigError("Predictor: " + "; ".join(faults))
-        return space
-
-    def _latent_faults(self, space: SearchSpace) -> list[str]:
-        if self.latent is None:
-            return []
-        faults = []
-        if self.encoder != "latent":
-            faults.append(f"latent is for the encoder 'latent', got encoder {self.encoder!r}")
-        others = sorted(set(self.options or {}) - {"frozen"}) if isinstance(self.options, dict) else []
-        if others:
-            faults.append(f"with a latent space the only option is 'frozen', got {', '.join(others)}")
-        try:
-            resolve_latent(space, self.latent)
-        except LatentNASError as error:
-            faults.append(str(error))
-        return faults
-
-    def _measure_faults(self, space: SearchSpace) -> list[str]:
-        faults = []
-        for kind in DIMS:
-            given = self.measure_of(kind)
-            if isinstance(given, str):
-                known = OP_FEATURES if kind == "op_features" else CELL_FEATURES
-                if given not in known:
-                    faults.append(f"{kind} must be one of {', '.join(known)}, a function or None, got {given!r}")
-                else:
-                    faults += [f"{kind}: {fault}" for fault in measure_faults(known[given], space)]
-            elif given is not None and not callable(given):
-                faults.append(f"{kind} must be a name, a function or None, got {given!r}")
-        return faults
+        return checked_space(self)
 
     # --- inside -----------------------------------------------------------------------------------
 
-    def measure_of(self, kind: str) -> str | Measure | None:
-        """The measure in use as "op_features", "cell_features" or "targets": the setting, else the encoder's own."""
-        own = encoder_class(self.encoder).measures if self.encoder in list_encoders() else {}
-        given: str | Measure | None = getattr(self, kind)
-        return own.get(kind) if given is None else given
-
-    def _facts(self, space: SearchSpace) -> CellFacts:
-        sizes = {kind: len(self._standardizers[kind].center) for kind in self._standardizers if kind != "targets"}
-        return cell_facts(space, **sizes)
-
-    def _measured(self, kind: str, space: SearchSpace, codes: Tensor) -> Tensor | None:
-        given = self.measure_of(kind)
-        if given is None:
-            return None
-        known = OP_FEATURES if kind == "op_features" else CELL_FEATURES
-        return measured(get_measure(given, known, kind), space, codes, DIMS[kind])
-
-    def _standardized(self, kind: str, codes: Tensor) -> Tensor | None:
-        found = self._measured(kind, self.space_, codes)
-        return None if found is None else self._standardizers[kind](found)
-
     def _inputs(self, codes: Tensor) -> CellInputs:
-        features = {kind: self._standardized(kind, codes) for kind in ("op_features", "cell_features")}
-        costs = "op_costs" in encoder_class(self.encoder).needs
-        return cell_inputs(self.space_, codes, **features, costs=costs)
+        """What the members read, where they are."""
+        return self._reader.inputs(codes).to(self._device())
 
     def _device(self) -> torch.device:
         return next(self.members_[0].parameters()).device
-
-    def _auto(self) -> AutoPredictor:
-        """The predictor that "auto" stands for, after all settings are checked."""
-        from .auto import AutoPredictor
-
-        passed = ("space", "seed", "device", "threads", "progress")
-        defaults = {name: each.default for name, each in inspect.signature(Predictor.__init__).parameters.items()}
-        others = [
-            name
-            for name, value in self.get_params(deep=False).items()
-            if name not in (*passed, "encoder", "options") and not _same(value, defaults[name])
-        ]
-        known = [name for name in AutoPredictor._get_param_names() if name not in passed]
-        faults = [f"{name} is not for the encoder 'auto'" for name in others]
-        options = {} if self.options is None else self.options
-        if not isinstance(options, dict) or set(options) - set(known):
-            faults.append(f"options of 'auto' must be a dictionary of {', '.join(known)}, got {options!r}")
-        if faults:
-            raise ConfigError("Predictor: " + "; ".join(faults))
-        return AutoPredictor(**{name: getattr(self, name) for name in passed}, **options)
 
     def _refuse_auto(self, what: str) -> None:
         if self.encoder == "auto":
@@ -581,16 +398,3 @@ class Predictor(BaseEstimator):
 
     def __sklearn_is_fitted__(self) -> bool:
         return self._is_fitted()
-
-
-def _same(value: object, default: object) -> bool:
-    return value is default or (type(value) is type(default) and value == default)
-
-
-def _distinct(space: SearchSpace, codes: Tensor) -> tuple[Tensor, Tensor]:
-    """Different rows, and which of them each row is: [B, D] -> [n, D], [B]."""
-    if math.prod(space.cardinalities) > 2**63:
-        return torch.unique(codes, dim=0, return_inverse=True) if len(codes) else (codes, torch.zeros(0).long())
-    found, number = torch.unique(space.positions(codes), return_inverse=True)
-    first = torch.full((len(found),), len(codes)).scatter_reduce(0, number, torch.arange(len(codes)), "amin")
-    return codes[first], number

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
+from ..errors import ObservationError
 from ..models.predictors import CellInputs, Ranker
+from ..progress import Progress
 from ..seeding import derive_seed
 
 SCHEDULES = ("cosine", "constant")
@@ -110,6 +112,41 @@ class Trainer:
         for kept, newest in zip(self.averaged.buffers(), self.model.buffers(), strict=True):
             kept.copy_(newest)
         self.averaged.eval()
+
+
+def run_epochs(
+    trainers: Sequence[Trainer],
+    inputs: CellInputs,
+    values: Tensor,
+    targets: Tensor | None,
+    *,
+    name: str,
+    progress: bool,
+    after: Callable[[int], None],
+) -> None:
+    """Train the members of an ensemble side by side, all their epochs.
+
+    Args:
+        trainers: with equally many epochs.
+        inputs, values, targets: see :meth:`Trainer.run_epoch`.
+        name: of the encoder, for messages.
+        progress: whether to show how far the training is.
+        after: called after every epoch with its number.
+
+    Raises:
+        ObservationError: the loss is not finite.
+    """
+    epochs = trainers[0].epochs
+    with Progress(epochs, f"fitting {name}", unit="epoch", enabled=progress) as bar:
+        for epoch in range(epochs):
+            losses = [trainer.run_epoch(epoch, inputs, values, targets) for trainer in trainers]
+            if not all(map(math.isfinite, losses)):
+                raise ObservationError(
+                    f"{name}: the loss is not finite in epoch {epoch}; a smaller learning_rate than "
+                    f"{trainers[0].learning_rate} helps"
+                )
+            after(epoch)
+            bar.update(loss=sum(losses) / len(losses))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import torch
 from ..spaces import SearchSpace
 from ..spaces.drawing import cell_size, draw_cell, grid_columns, text_width
 from .explore import Line, Measure, Plane
-from .style import FAINT, INK, MUTED, new_figure, plain_axes
+from .style import FAINT, HEAD, INK, MARGIN, MUTED, frame, heading, new_figure, plain_axes, titles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +28,7 @@ MAP_CELLS, LINE_CELLS = 6, 12
 LOW_PERCENTILE = 0.1
 """The colour scale starts here: one cell that does not train would flatten all others."""
 UNKNOWN = "#eceff2"
-_MARGIN, _HEAD, _FOOT, _BAR = 0.3, 0.85, 0.3, 1.1
+_FOOT, _BAR = 0.3, 1.1
 
 
 def draw_plane(plane: Plane, *, title: str = "", note: str = "") -> Figure:
@@ -95,15 +95,15 @@ def draw_plane_map(plane: Plane, *, title: str = "", note: str = "") -> Figure:
     start = figure.get_size_inches()[0] - beside
     for k, key in enumerate(keys):
         row, column = divmod(k, columns)
-        left, top = start + column * (wide + 0.3) + 0.05, _HEAD + row * (tall + caption + 0.1)
+        left, top = start + column * (wide + 0.3) + 0.05, HEAD + row * (tall + caption + 0.1)
         tile_at = plane.representative(key)
         points = sum(line.count(key) for line in plane.keys)
         text = f"{points} {'point' if points == 1 else 'points'}"
         if plane.measure is not None and plane.values is not None:
             text += f", {_values([float(plane.values[tile_at])], plane.measure)}"
-        _heading(figure, left, top + 0.15, f"{k + 1}   in the middle" if k == 0 else str(k + 1))
-        _heading(figure, left, top + 0.34, text, strong=False)
-        draw_cell(plane.space, plane.codes[tile_at], _frame(figure, left, top + caption, wide, tall))
+        heading(figure, left, top + 0.15, f"{k + 1}   in the middle" if k == 0 else str(k + 1))
+        heading(figure, left, top + 0.34, text, strong=False)
+        draw_cell(plane.space, plane.codes[tile_at], frame(figure, left, top + caption, wide, tall))
     return figure
 
 
@@ -129,12 +129,12 @@ def draw_line(line: Line, *, title: str = "", note: str = "") -> Figure:
     rows = -(-len(shown) // columns)
     caption = 0.5 if line.measure else 0.34
     strip = 2.3 if line.measure else 0.5
-    width = max(columns * (wide + 0.2) + 2 * _MARGIN, 9.0)
-    below = _HEAD + strip + 0.72
+    width = max(columns * (wide + 0.2) + 2 * MARGIN, 9.0)
+    below = HEAD + strip + 0.72
     figure = new_figure(width, below + rows * (tall + caption + 0.1) + 0.1)
-    _titles(figure, title, note)
-    left = 0.85 if line.measure else _MARGIN
-    ax = _frame(figure, left, _HEAD, width - left - _MARGIN, strip)
+    titles(figure, title, note)
+    left = 0.85 if line.measure else MARGIN
+    ax = frame(figure, left, HEAD, width - left - MARGIN, strip)
     _draw_strip(line, ax)
     inner = (width - columns * (wide + 0.2)) / 2
     for k, key in enumerate(shown):
@@ -143,11 +143,11 @@ def draw_line(line: Line, *, title: str = "", note: str = "") -> Figure:
         part = max(line.parts_of(key), key=lambda p: p.last - p.first)
         more = len(line.parts_of(key)) - 1
         text = f"{line.networks.index(key) + 1}   {part.start:.2f} to {part.end:.2f}" + (f", +{more}" if more else "")
-        _heading(figure, x, y + 0.15, text)
+        heading(figure, x, y + 0.15, text)
         if line.measure is not None and line.values is not None:
             text = _values(line.values[part.first : part.last + 1].tolist(), line.measure)
-            _heading(figure, x, y + 0.34, text, strong=False)
-        draw_cell(line.space, line.codes[part.first], _frame(figure, x, y + caption, wide, tall))
+            heading(figure, x, y + 0.34, text, strong=False)
+        draw_cell(line.space, line.codes[part.first], frame(figure, x, y + caption, wide, tall))
     return figure
 
 
@@ -198,10 +198,10 @@ def _tiles(
     """A figure with axes for size x size tiles; data are inches from the upper left corner."""
     left, bar = 0.75, _BAR if plane.measure else 0.0
     wide, tall = plane.size * across, plane.size * down
-    width = left + wide + _MARGIN + bar + beside
-    figure = new_figure(width, _HEAD + max(tall + 0.75, least) + _FOOT / 2)
-    _titles(figure, title, note)
-    ax = _frame(figure, left, _HEAD, wide, tall)
+    width = left + wide + MARGIN + bar + beside
+    figure = new_figure(width, HEAD + max(tall + 0.75, least) + _FOOT / 2)
+    titles(figure, title, note)
+    ax = frame(figure, left, HEAD, wide, tall)
     ax.set_xlim(0, wide)
     ax.set_ylim(tall, 0)
     half, every = plane.size // 2, -(-plane.size // 11)
@@ -380,26 +380,6 @@ def _inset(ax: Axes, left: float, top: float, wide: float, tall: float) -> Axes:
         ),
         zorder=5,
     )
-
-
-def _frame(figure: Figure, left: float, top: float, wide: float, tall: float) -> Axes:
-    """Axes at inches from the figure's upper left corner."""
-    width, height = figure.get_size_inches()
-    return figure.add_axes((left / width, 1 - (top + tall) / height, wide / width, tall / height))
-
-
-def _titles(figure: Figure, title: str, note: str) -> None:
-    _heading(figure, _MARGIN, 0.28, title, size=13.0)
-    _heading(figure, _MARGIN, 0.56, note, size=10.0, strong=False)
-
-
-def _heading(figure: Figure, left: float, top: float, text: str, *, size: float = 9.5, strong: bool = True) -> None:
-    """A line of text from ``left``, its middle at ``top``, in inches."""
-    width, height = figure.get_size_inches()
-    figure.text(
-        left / width, 1 - top / height, text, ha="left", va="center", fontsize=size, parse_math=False,
-        fontweight="bold" if strong else "normal", color=INK if strong else MUTED,
-    )  # fmt: skip
 
 
 __all__ = ["draw_line", "draw_plane", "draw_plane_map", "fits_tiles"]

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import errno
 import json
-import os
 import pickle
 import shutil
 from collections.abc import Callable
@@ -15,7 +13,6 @@ from safetensors.torch import load_file, save_file
 
 from latentnas.errors import WeightsError
 from latentnas.latent import LatentSpace, list_latent_spaces
-from latentnas.latent.storage import why_not_writable, write_atomically
 from latentnas.spaces import ENASMacro, get_space
 
 from .tiny import fit, same_weights
@@ -231,19 +228,6 @@ def test_shared_table_is_stored_once(saved: Path) -> None:
     assert len(names) == 1
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "file"
-    write_atomically(path, b"old")
-
-    def full(handle: int) -> None:
-        raise OSError("no space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="no space"):
-        write_atomically(path, b"new and much longer")
-    assert path.read_bytes() == b"old"
-
-
 def test_a_folder_that_cannot_be_written_is_one_clear_error(latent: LatentSpace, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
@@ -251,17 +235,6 @@ def test_a_folder_that_cannot_be_written_is_one_clear_error(latent: LatentSpace,
         latent.save(file)
     with pytest.raises(WeightsError, match="cannot save the latent space in "):
         latent.save(tmp_path / ("x" * 300))
-
-
-def test_whether_a_folder_can_be_written_is_found_out_without_a_trace(tmp_path: Path) -> None:
-    assert why_not_writable(tmp_path / "a" / "b") is None
-    assert list(tmp_path.iterdir()) == []
-    assert why_not_writable(tmp_path) is None
-    (tmp_path / "file").write_text("")
-    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
-        assert why_not_writable(folder) == f"{tmp_path / 'file'} is a file, not a folder"
-    assert why_not_writable(tmp_path / "new" / ("x" * 300)) == os.strerror(errno.ENAMETOOLONG)
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_list_is_sorted_and_every_name_loads() -> None:

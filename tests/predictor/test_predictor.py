@@ -95,6 +95,30 @@ def test_isomorphic_cells_of_nasbench101_get_equal_scores() -> None:
     assert (model.predict(many[pairs]) == model.predict(relabelled[pairs])).all()
 
 
+def test_scores_do_not_depend_on_the_cells_scored_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    space = get_space("nasbench101")
+    codes = space.sample(40, seed=0)
+    model = small(space="nasbench101", epochs=2).fit(codes, torch.arange(40.0))
+    many = space.sample(500, seed=1)
+    together = model.predict(many)
+    monkeypatch.setattr("latentnas.predictor.predictor.CHUNK", 7)
+    assert np.allclose(model.predict(many), together, rtol=0, atol=1e-4 * together.std())
+
+
+def test_scoring_keeps_to_its_threads(fitted: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    inputs = fitted._inputs
+    monkeypatch.setattr(fitted, "_inputs", lambda codes: (seen.append(torch.get_num_threads()), inputs(codes))[1])
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        fitted.predict(CODES)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert set(seen) == {fitted.threads}
+
+
 def test_habits_of_scikit_learn() -> None:
     model = small(epochs=8, seed=3)
     copy = clone(model)

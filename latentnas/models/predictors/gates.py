@@ -22,67 +22,16 @@ The enhanced encoding scheme (EES) of GATES++ appends measures :math:`z^o(o)` of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
-from .base import CellEncoder, CellFacts, CellInputs, choice_fault, register_encoder, size_faults
-from .unfolding import Unfolding, sum_into, unfold_edges, unfold_nodes
-
-
-class OperationGates(nn.Module):
-    r"""The gates :math:`\sigma(\mathrm{EMB}(o) W_o^{(k)})` of operations, for every layer k.
-
-    Args:
-        types: number of operation types.
-        embedding: size of an operation embedding.
-        features: F, size of the measures appended to it (EES).
-        hidden: H.
-        layers: K.
-        parts: for each type the plain operations whose gates are summed; by default each is its own.
-    """
-
-    plain: Tensor
-    present: Tensor
-
-    def __init__(
-        self,
-        types: int,
-        *,
-        embedding: int,
-        features: int,
-        hidden: int,
-        layers: int,
-        parts: Sequence[Sequence[int]] | None = None,
-    ) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(types, embedding)
-        self.layers = nn.ModuleList(nn.Linear(embedding + features, hidden) for _ in range(layers))
-        parts = [(kind,) for kind in range(types)] if parts is None else parts
-        most = max(map(len, parts))
-        plain = [[*part, *[0] * (most - len(part))] for part in parts]
-        present = [[1.0] * len(part) + [0.0] * (most - len(part)) for part in parts]
-        self.register_buffer("plain", torch.tensor(plain), persistent=False)  # [types, most]
-        self.register_buffer("present", torch.tensor(present), persistent=False)
-
-    def forward(self, k: int, ops: Tensor, features: Tensor | None) -> Tensor:
-        """Gates of layer k of M operations: types [M] long, measures [M, F] or None -> [M, H]."""
-        layer = self.layers[k]
-        if features is None:
-            table = layer(self.embedding.weight).sigmoid()  # [types, H]
-            return (table[self.plain] * self.present[:, :, None]).sum(1).index_select(0, ops)
-        total = torch.zeros(())
-        for plain, present in zip(self.plain.T, self.present.T, strict=True):
-            gate = layer(torch.cat([self.embedding(plain[ops]), features], 1)).sigmoid()
-            total = total.to(gate) + gate * present[ops][:, None]
-        return total
+from .base import CellFacts, CellInputs, register_encoder
+from .flow import FlowEncoder, mean_of_rows, with_self_loops
+from .unfolding import Unfolding, layer_plans, sum_into, unfold_edges, unfold_nodes
 
 
 @register_encoder("gates")
-class GATESEncoder(CellEncoder):
+class GATESEncoder(FlowEncoder):
     """The GATES encoder, of operations on edges where the space has that view, else of operations on vertices.
 
     Args:
@@ -96,9 +45,6 @@ class GATESEncoder(CellEncoder):
         readout: "output" or "mean" of the vertices, or "auto": as above.
     """
 
-    invariant = True
-    needs = ("nodes", "edges", "op_features")
-
     def __init__(
         self,
         facts: CellFacts,
@@ -111,40 +57,18 @@ class GATESEncoder(CellEncoder):
         self_loop: bool = True,
         readout: str = "auto",
     ) -> None:
-        super().__init__()
-        self.facts = facts
-        self.on_edges = facts.has_edges if view == "auto" else view == "edges"
-        self.self_loop = self_loop
-        cells, inputs = (facts.edge_cells, facts.edge_inputs) if self.on_edges else (1, 1)
-        if readout == "auto":
-            readout = "output" if self.on_edges and facts.edge_output else "mean"
-        self.readout = readout
-        self.dim = hidden * cells
-        types = facts.edge_types if self.on_edges else facts.num_types
-        self.operations = OperationGates(
-            types,
-            embedding=op_embedding,
-            features=facts.op_features,
-            hidden=hidden,
+        super().__init__(
+            facts,
             layers=layers,
-            parts=facts.edge_parts if self.on_edges else None,
+            hidden=hidden,
+            op_embedding=op_embedding,
+            input_embedding=input_embedding,
+            view=view,
+            readout=readout,
         )
-        self.start = nn.Parameter(torch.randn(inputs, input_embedding))
-        sizes = [input_embedding] + [hidden] * layers
-        self.carry = nn.ModuleList(nn.Linear(a, b, bias=False) for a, b in pairwise(sizes))
+        self.self_loop = self_loop
         for carry in self.carry:
             nn.init.xavier_uniform_(carry.weight)  # type: ignore[arg-type]
-
-    @classmethod
-    def faults(cls, facts: CellFacts, options: dict[str, Any]) -> list[str]:
-        found = size_faults(options, "layers", limit=64)
-        found += size_faults(options, "hidden", "op_embedding", "input_embedding")
-        found += choice_fault(options, "view", ("auto", "nodes", "edges"))
-        found += choice_fault(options, "self_loop", (True, False))
-        found += choice_fault(options, "readout", ("auto", "output", "mean"))
-        if options["view"] == "edges" and not facts.has_edges:
-            found.append("view 'edges': the space has operations on vertices only")
-        return found
 
     @classmethod
     def learning_rate(cls, facts: CellFacts) -> float:
@@ -157,21 +81,17 @@ class GATESEncoder(CellEncoder):
 
     def _from_edges(self, inputs: CellInputs) -> Tensor:
         assert inputs.edges is not None
-        features = inputs.edge_features if self.facts.op_features else None
-        plan = unfold_edges(
-            inputs.edges, cells=self.facts.edge_cells, inputs=self.facts.edge_inputs, merge=features is None
-        )
-        if features is not None:  # [L, F]
-            target = plan.targets
-            features = features[plan.row_cells[target], plan.link_vertices, plan.row_vertices[target]]
+        merge = not self.facts.op_features
+        plan = unfold_edges(inputs.edges, cells=self.facts.edge_cells, inputs=self.facts.edge_inputs, merge=merge)
+        features = self.features_of(plan, inputs)  # [L, F]
+        if features is not None:
             messages = torch.arange(len(plan.sources), device=plan.sources.device)
             pair_ops, pair_sources = plan.link_ops, plan.sources
         else:  # links with the same operation and source carry the same message
             pairs, messages = torch.unique(plan.link_ops * len(plan) + plan.sources, return_inverse=True)
             pair_ops, pair_sources = pairs // max(len(plan), 1), pairs % max(len(plan), 1)
         is_input = plan.inputs >= 0
-        own = torch.where(is_input, plan.inputs, len(self.start))
-        state = torch.cat([self.start, torch.zeros_like(self.start[:1])])[own[: plan.num_sources]]  # [S, h]
+        state = self.begin(plan.inputs[: plan.num_sources])  # [S, h]
         for k, carry in enumerate(self.carry):
             last = k == len(self.carry) - 1
             sent = carry(state)  # [S, H]
@@ -180,7 +100,7 @@ class GATESEncoder(CellEncoder):
             state = sum_into(message, messages, plan.offsets, count=count)
             state = self._keep_inputs(state, sent, is_input[:count])
             if not last:
-                state = state.relu()
+                state = state.relu_()
         return self._edge_readout(state, plan, inputs)
 
     def _keep_inputs(self, state: Tensor, sent: Tensor, is_input: Tensor) -> Tensor:
@@ -191,7 +111,7 @@ class GATESEncoder(CellEncoder):
     def _edge_readout(self, state: Tensor, plan: Unfolding, inputs: CellInputs) -> Tensor:
         """The embedding of every cell, side by side: [R, H] -> [B, cells H]."""
         assert inputs.edges is not None
-        cells, first = self.facts.edge_cells, self.facts.edge_inputs
+        cells, first = self.cells, self.facts.edge_inputs
         rows = plan.rows.unflatten(1, (cells, -1))  # [B, cells, width]
         if self.readout == "output":
             return state[rows[:, :, -1]].flatten(1)
@@ -202,35 +122,21 @@ class GATESEncoder(CellEncoder):
     # --- operations on vertices, eq. 3 and 4 ------------------------------------------------------
 
     def _from_nodes(self, inputs: CellInputs) -> Tensor:
-        features = inputs.op_features if self.facts.op_features else None
-        plan = unfold_nodes(inputs.nodes, merge=features is None)
-        if features is not None:
-            features = features[plan.row_cells, plan.row_vertices]  # [R, F]
+        plan = unfold_nodes(inputs.nodes, merge=not self.facts.op_features)
+        features = self.features_of(plan, inputs)  # [R, F]
         sources, offsets = with_self_loops(plan) if self.self_loop else (plan.sources, plan.offsets)
+        merge = self.self_loop and features is None and not self.training
+        begin, levels = layer_plans(plan, sources, offsets, len(self.carry), merge=merge)
         is_input = plan.inputs >= 0
-        state = torch.cat([self.start, torch.zeros_like(self.start[:1])])[(~is_input).long()]  # [R, h]
-        for k, carry in enumerate(self.carry):
+        state = self.begin(begin)  # [S, h]
+        for k, (carry, level) in enumerate(zip(self.carry, levels, strict=True)):
             sent = carry(state)
-            arrived = sum_into(sent, sources, offsets)  # [R, H]
+            arrived = sum_into(sent, level.sources, level.offsets)  # [S, H]
             if not self.self_loop:
                 arrived = torch.where(is_input[:, None], sent, arrived)
-            state = self.operations(k, plan.types, features) * arrived
+            state = self.operations(k, level.types, features) * arrived
             if k < len(self.carry) - 1:
-                state = state.relu()
+                state = state.relu_()
         if self.readout == "output":
             return state[plan.rows.gather(1, inputs.nodes.mask.sum(1, keepdim=True) - 1)[:, 0]]
         return mean_of_rows(state, plan.rows, inputs.nodes.mask)
-
-
-def with_self_loops(plan: Unfolding) -> tuple[Tensor, Tensor]:
-    """Sources and offsets of the links of a node view and of a loop at every row: [L + R], [R + 1] long."""
-    rows = torch.arange(len(plan), device=plan.sources.device)
-    order = torch.argsort(torch.cat([plan.targets, rows]), stable=True)
-    return torch.cat([plan.sources, rows])[order], plan.offsets + torch.arange(len(plan) + 1, device=rows.device)
-
-
-def mean_of_rows(state: Tensor, rows: Tensor, mask: Tensor) -> Tensor:
-    """Mean over the vertices that exist: states [R, H], rows [B, V], mask [B, V] -> [B, H]."""
-    counts = mask.sum(1)
-    total = sum_into(state, rows[mask], nn.functional.pad(counts.cumsum(0), (1, 0)))
-    return total / counts.clamp_min(1)[:, None]

@@ -33,8 +33,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .base import CellEncoder, CellFacts, CellInputs, choice_fault, register_encoder, size_faults
-from .gates import OperationGates, mean_of_rows, with_self_loops
+from .base import CellFacts, CellInputs, choice_fault, register_encoder
+from .flow import FlowEncoder, mean_of_rows, with_self_loops
 from .ranker import Perceptron
 from .unfolding import Unfolding, sum_into, unfold_edges, unfold_nodes
 
@@ -43,7 +43,7 @@ SLOPE = 0.2
 
 
 @register_encoder("hop")
-class HOPEncoder(CellEncoder):
+class HOPEncoder(FlowEncoder):
     """OAM and CGM, of operations on edges where the space has that view, else of operations on vertices.
 
     Args:
@@ -63,9 +63,6 @@ class HOPEncoder(CellEncoder):
         fusion: "gated": CGM; "last": :math:`h_K` alone (HOP without CGM); "mean": of all :math:`h_t`.
     """
 
-    invariant = True
-    needs = ("nodes", "edges", "op_features")
-
     def __init__(
         self,
         facts: CellFacts,
@@ -81,29 +78,20 @@ class HOPEncoder(CellEncoder):
         readout: str = "auto",
         fusion: str = "gated",
     ) -> None:
-        super().__init__()
-        self.facts = facts
-        self.on_edges = facts.has_edges if view == "auto" else view == "edges"
+        super().__init__(
+            facts,
+            layers=layers,
+            hidden=hidden,
+            op_embedding=op_embedding,
+            input_embedding=input_embedding,
+            view=view,
+            readout=readout,
+            none=True,
+        )
         self.with_none, self.self_loop, self.residual, self.fusion = none == "embed", self_loop, residual, fusion
-        self.cells, inputs = (facts.edge_cells, facts.edge_inputs) if self.on_edges else (1, 1)
         if residual == "auto":
             self.residual = "linear" if self.on_edges else "none"
-        if readout == "auto":
-            readout = "output" if self.on_edges and facts.edge_output else "mean"
-        self.readout = readout
-        self.dim = hidden * self.cells
-        self.operations = OperationGates(
-            facts.edge_types if self.on_edges else facts.num_types,
-            embedding=op_embedding,
-            features=facts.op_features,
-            hidden=hidden,
-            layers=layers,
-            parts=[(0,), *facts.edge_parts[1:]] if self.on_edges else None,  # 'none' is an operation of its own
-        )
-        self.start = nn.Parameter(torch.randn(inputs, input_embedding))
-        sizes = [input_embedding] + [hidden] * layers
-        pairs = list(pairwise(sizes))
-        self.carry = nn.ModuleList(nn.Linear(a, b, bias=False) for a, b in pairs)
+        pairs = list(pairwise([input_embedding] + [hidden] * layers))
         self.from_target = nn.ModuleList(nn.Linear(a if self.on_edges else b, 1, bias=False) for a, b in pairs)
         self.from_source = nn.ModuleList(nn.Linear(b, 1, bias=False) for _, b in pairs)
         for layer in (*self.carry, *self.from_target, *self.from_source):
@@ -112,17 +100,10 @@ class HOPEncoder(CellEncoder):
 
     @classmethod
     def faults(cls, facts: CellFacts, options: dict[str, Any]) -> list[str]:
-        found = size_faults(options, "layers", limit=64)
-        found += size_faults(options, "hidden", "op_embedding", "input_embedding")
-        found += choice_fault(options, "view", ("auto", "nodes", "edges"))
+        found = super().faults(facts, options)
         found += choice_fault(options, "none", ("embed", "skip"))
-        found += choice_fault(options, "self_loop", (True, False))
         found += choice_fault(options, "residual", ("auto", "linear", "none"))
-        found += choice_fault(options, "readout", ("auto", "output", "mean"))
-        found += choice_fault(options, "fusion", ("gated", "last", "mean"))
-        if options["view"] == "edges" and not facts.has_edges:
-            found.append("view 'edges': the space has operations on vertices only")
-        return found
+        return found + choice_fault(options, "fusion", ("gated", "last", "mean"))
 
     @classmethod
     def learning_rate(cls, facts: CellFacts) -> float:
@@ -171,10 +152,9 @@ class HOPEncoder(CellEncoder):
         """Readouts [B * cells, H] of every layer, and the attention coefficients of the links [K, L]."""
         sources, offsets = links
         targets = torch.repeat_interleave(offsets.diff())
-        features = self._features_of(plan, inputs)
+        features = self.features_of(plan, inputs)
         is_input = (plan.inputs >= 0)[:, None]
-        begin = torch.cat([self.start, torch.zeros_like(self.start[:1])])
-        state = begin[torch.where(plan.inputs >= 0, plan.inputs, len(self.start))]  # [R, h]
+        state = self.begin(plan.inputs)  # [R, h]
         readouts, weights = [], []
         for k, carry in enumerate(self.carry):
             sent = carry(state)  # [R, H]
@@ -197,17 +177,6 @@ class HOPEncoder(CellEncoder):
             if k < len(self.carry) - 1:
                 state = state.relu()
         return readouts, torch.stack(weights)
-
-    def _features_of(self, plan: Unfolding, inputs: CellInputs) -> Tensor | None:
-        """Features of the links (operations on edges) or of the rows: [L or R, F]."""
-        if not self.facts.op_features:
-            return None
-        if not self.on_edges:
-            assert inputs.op_features is not None
-            return inputs.op_features[plan.row_cells, plan.row_vertices]
-        assert inputs.edge_features is not None
-        target = plan.targets
-        return inputs.edge_features[plan.row_cells[target], plan.link_vertices, plan.row_vertices[target]]
 
     # --- CGM ----------------------------------------------------------------------------------------
 

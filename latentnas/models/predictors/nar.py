@@ -36,18 +36,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .base import (
-    CellEncoder,
-    CellFacts,
-    CellInputs,
-    choice_fault,
-    costs_fault,
-    edge_view_fault,
-    register_encoder,
-    size_faults,
-)
-from .renas import VIEWS
-from .tensor_encoding import TensorEncoding
+from .base import CellFacts, CellInputs, register_encoder
+from .tensor_encoding import TensorEncoder
 from .tiers import TIERS, TierMemory
 
 
@@ -116,7 +106,7 @@ class DecoderLayer(EncoderLayer):
 
 
 @register_encoder("nar")
-class NAREncoder(CellEncoder):
+class NAREncoder(TensorEncoder):
     """The encoder and the tier-matching decoder of NAR.
 
     Args:
@@ -129,7 +119,7 @@ class NAREncoder(CellEncoder):
         view: see :class:`.tensor_encoding.TensorEncoding`.
     """
 
-    needs = ("nodes", "edges", "op_costs")
+    sizes = ("layers", "dim", "heads", "feed_forward", "tiers")
 
     def __init__(
         self,
@@ -142,9 +132,8 @@ class NAREncoder(CellEncoder):
         tiers: int = TIERS,
         view: str = "auto",
     ) -> None:
-        super().__init__()
+        super().__init__(facts, view=view)
         self.dim = dim
-        self.encoding = TensorEncoding(facts, view=view)
         patches = self.encoding.patches
         self.project = nn.Linear(self.encoding.width**2, dim)
         self.register_buffer("positions", sinusoids(patches, dim), persistent=False)
@@ -193,13 +182,12 @@ class NAREncoder(CellEncoder):
 
     @classmethod
     def faults(cls, facts: CellFacts, options: dict[str, Any]) -> list[str]:
-        found = costs_fault(facts) + size_faults(options, "layers", "dim", "heads", "feed_forward", "tiers")
+        found = super().faults(facts, options)
         if not found and options["dim"] % options["heads"]:
             found.append(f"dim must be a multiple of heads, got {options['dim']} and {options['heads']}")
         if not found and options["dim"] % 2:
             found.append(f"dim must be even, got {options['dim']}")
-        found += choice_fault(options, "view", VIEWS)
-        return found + (edge_view_fault(facts) if options["view"] == "edges" else [])
+        return found
 
 
 def sinusoids(length: int, dim: int) -> Tensor:

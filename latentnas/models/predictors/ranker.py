@@ -28,7 +28,7 @@ class Perceptron(nn.Sequential):
         layers: list[nn.Module] = []
         for size in hidden:
             layers += [nn.Linear(inputs, size), *([nn.BatchNorm1d(size)] if batch_norm else [])]
-            layers += [nn.ReLU(), nn.Dropout(dropout)]
+            layers += [nn.ReLU(inplace=True), nn.Dropout(dropout)]
             inputs = size
         super().__init__(*layers, nn.Linear(inputs, outputs))
 

@@ -13,27 +13,14 @@ of cells are smaller than LeNet's images, and pooling rounds up.
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor, nn
 
-from .base import (
-    CellEncoder,
-    CellFacts,
-    CellInputs,
-    choice_fault,
-    costs_fault,
-    edge_view_fault,
-    register_encoder,
-    size_faults,
-)
-from .tensor_encoding import TensorEncoding
-
-VIEWS = ("auto", "nodes", "edges")
+from .base import CellFacts, CellInputs, register_encoder
+from .tensor_encoding import TensorEncoder
 
 
 @register_encoder("renas")
-class ReNASEncoder(CellEncoder):
+class ReNASEncoder(TensorEncoder):
     """LeNet-5 on the tensor encoding of cells.
 
     Args:
@@ -44,14 +31,13 @@ class ReNASEncoder(CellEncoder):
         view: see :class:`.tensor_encoding.TensorEncoding`.
     """
 
-    needs = ("nodes", "edges", "op_costs")
+    sizes = ("channels", "hidden", "dim")
 
     def __init__(
         self, facts: CellFacts, *, channels: int = 32, hidden: int = 120, dim: int = 84, view: str = "auto"
     ) -> None:
-        super().__init__()
+        super().__init__(facts, view=view)
         self.dim = dim
-        self.encoding = TensorEncoding(facts, view=view)
         side = -(-self.encoding.width // 4)  # halved twice, rounding up each time
         self.layers = nn.Sequential(
             nn.Conv2d(self.encoding.patches, channels, 3, padding=1),
@@ -69,9 +55,3 @@ class ReNASEncoder(CellEncoder):
     def forward(self, inputs: CellInputs) -> Tensor:
         embedding: Tensor = self.layers(self.encoding(inputs))
         return embedding
-
-    @classmethod
-    def faults(cls, facts: CellFacts, options: dict[str, Any]) -> list[str]:
-        found = costs_fault(facts) + size_faults(options, "channels", "hidden", "dim")
-        found += choice_fault(options, "view", VIEWS)
-        return found + (edge_view_fault(facts) if options["view"] == "edges" else [])

@@ -16,10 +16,15 @@ Types are divided by T, and costs come on a logarithmic scale of 0 to 1 (:func:`
 
 from __future__ import annotations
 
+from abc import ABC
+from typing import Any, ClassVar
+
 import torch
 from torch import Tensor, nn
 
-from .base import CellFacts, CellInputs
+from .base import CellEncoder, CellFacts, CellInputs, choice_fault, costs_fault, edge_view_fault, size_faults
+
+VIEWS = ("auto", "nodes", "edges")
 
 
 class TensorEncoding(nn.Module):
@@ -62,3 +67,27 @@ class TensorEncoding(nn.Module):
         moved = costs.new_zeros(*costs.shape[:2], area + 1)
         moved = moved.scatter_add(2, place[:, None].expand_as(costs), costs)[..., :area]
         return torch.cat([types.flatten(1)[:, None], moved], 1).unflatten(2, (self.width, self.width))
+
+
+class TensorEncoder(CellEncoder, ABC):
+    """An encoder that reads cells as such matrices, ``self.encoding(inputs)``.
+
+    Args:
+        facts: the space; the costs of its operations must be known.
+        view: see :class:`TensorEncoding`.
+
+    Attributes:
+        sizes: the options that are sizes of layers.
+    """
+
+    needs = ("nodes", "edges", "op_costs")
+    sizes: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, facts: CellFacts, *, view: str) -> None:
+        super().__init__()
+        self.encoding = TensorEncoding(facts, view=view)
+
+    @classmethod
+    def faults(cls, facts: CellFacts, options: dict[str, Any]) -> list[str]:
+        found = costs_fault(facts) + size_faults(options, *cls.sizes) + choice_fault(options, "view", VIEWS)
+        return found + (edge_view_fault(facts) if options["view"] == "edges" else [])

@@ -132,7 +132,7 @@ def _build(links: Tensor, ops: Tensor, types: Tensor, inputs: Tensor, keys: Tens
     rank = torch.empty(total, dtype=torch.long, device=types.device)
     rank[torch.argsort((~used).byte(), stable=True)] = torch.arange(total, device=types.device)
     number = rank[number]
-    stands = torch.full((total,), count, device=types.device).scatter_reduce(0, number, places, "amin")
+    stands = _first_of(number, total)
     cell, vertex = stands // vertices if vertices else stands, stands % vertices if vertices else stands
     into = links[cell, :, vertex]  # [R, V]
     target, source = into.nonzero(as_tuple=True)  # ordered by target
@@ -150,6 +150,72 @@ def _build(links: Tensor, ops: Tensor, types: Tensor, inputs: Tensor, keys: Tens
         row_vertices=vertex,
         link_vertices=source,
     )
+
+
+# --- layer by layer ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """The different states after a layer, S of them.
+
+    Attributes:
+        types: [S] long, the vertex type of each.
+        sources: [L] long, the states after the layer before that arrive, one bag a state after the other.
+        offsets: [S + 1] long, where each bag begins, and L.
+    """
+
+    types: Tensor
+    sources: Tensor
+    offsets: Tensor
+
+
+def layer_plans(
+    plan: Unfolding, sources: Tensor, offsets: Tensor, depth: int, *, merge: bool
+) -> tuple[Tensor, list[Level]]:
+    """What each of ``depth`` layers computes, of rows whose state depends on their links alone.
+
+    After k layers a state depends on the tree k steps deep that unfolds from its row, and there are fewer shallow trees
+    than deep ones: of 8192 cells of NAS-Bench-101 31 one step deep, 715 two steps deep, 10,746 in all. Layers are
+    merged as long as that halves them; the last level has one state a row.
+
+    Args:
+        plan: R rows, of a node view.
+        sources, offsets: [L] and [R + 1] long, the links into every row, loops included.
+        depth: number of layers, at least 1.
+        merge: whether to merge at all.
+
+    Returns:
+        inputs: [S] long, which input vertex each state before the first layer is of, -1 for none.
+        levels: of every layer.
+    """
+    whole = Level(plan.types, sources, offsets)
+    if not merge:
+        return plan.inputs, [whole] * depth
+    begin, number = torch.unique(plan.inputs, return_inverse=True)
+    keys, kinds = _mix(plan.inputs), _mix(plan.types)
+    found: list[Level] = []
+    for _ in range(depth - 1):
+        total = F.pad(_mix(keys)[sources].cumsum(0), (1, 0))
+        keys = _mix(total[offsets[1:]] - total[offsets[:-1]] + kinds)
+        distinct, later = torch.unique(keys, return_inverse=True)
+        if 2 * len(distinct) > len(plan):
+            break
+        stands = _first_of(later, len(distinct))
+        sizes = offsets.diff()[stands]
+        ends = F.pad(sizes.cumsum(0), (1, 0))
+        links = torch.repeat_interleave(offsets[stands] - ends[:-1], sizes)
+        links = links + torch.arange(len(links), device=links.device)
+        found.append(Level(plan.types[stands], number[sources[links]], ends))
+        number = later
+    found.append(Level(plan.types, number[sources], offsets))
+    return begin, found + [whole] * (depth - len(found))
+
+
+def _first_of(number: Tensor, count: int) -> Tensor:
+    """Where each of 0..count-1 stands first in ``number``, in which all are: [count] long."""
+    places = torch.arange(len(number), device=number.device)
+    return torch.full((count,), len(number), device=number.device).scatter_reduce(0, number, places, "amin")
 
 
 def sum_into(

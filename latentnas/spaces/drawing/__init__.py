@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,7 +26,7 @@ from .blocks import blocks_extent, draw_blocks, inputs_of
 from .chains import chain_size, draw_chain
 from .dags import boxes_extent, dots_extent, draw_boxes, draw_dots
 from .edges import draw_edges
-from .parts import INK, new_figure, op_color, op_label, text_width
+from .parts import INK, Weights, new_figure, op_color, op_label, text_width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,6 +49,13 @@ class _Style(NamedTuple):
     size: tuple[float, float]
     extent: Callable[[SearchSpace, Tensor], tuple[float, float]] | None = None
     """Points that one cell takes; None where all cells of a space take the same."""
+
+
+_WEIGHTED: dict[Any, Callable[[SearchSpace, Tensor, Axes, tuple[float, float], Weights], None]] = {
+    draw_edges: draw_edges,
+    draw_boxes: draw_boxes,
+}
+"""The kinds of pictures that can show weights of links."""
 
 
 def cell_size(space: SearchSpace, codes: Tensor | None = None) -> tuple[float, float]:
@@ -81,6 +88,7 @@ def draw_cell(
     *,
     title: str | None = None,
     size: tuple[float, float] | None = None,
+    weights: Weights | None = None,
 ) -> Axes:
     """Draw one cell: labelled and coloured operations, from the input to the output.
 
@@ -96,9 +104,11 @@ def draw_cell(
         title: a line above the picture; none by default.
         size: inches at which labels have their full size, see :func:`cell_size`; in smaller axes they
             are smaller. By default those of the cell on a new figure, those of its space on given axes.
+        weights: how strong links are, 0 to 1, by (from, to) in the edge view where the space has one, else in the node
+            view; for the spaces of :func:`draws_weights`.
 
     Raises:
-        InvalidCodeError: ``code`` is not one cell of the space.
+        InvalidCodeError: ``code`` is not one cell of the space, or weights cannot be drawn in it.
         ParseError: the text is no cell of the space.
     """
     rows = _one_cell(space, code)
@@ -109,10 +119,21 @@ def draw_cell(
         height = size[1] + head
         ax = new_figure(size[0], height).add_axes((0.02, 0.02, 0.96, 0.96 - head / height))
     ax.set_axis_off()
-    style.draw(space, rows, ax, style.size if size is None else size)
+    size = style.size if size is None else size
+    if weights is None:
+        style.draw(space, rows, ax, size)
+    elif style.draw in _WEIGHTED:
+        _WEIGHTED[style.draw](space, rows, ax, size, weights)
+    else:
+        raise InvalidCodeError(f"{space.name}: its pictures of cells have no room for the weights of links")
     if title:
         ax.set_title(title, fontsize=9, color=INK, parse_math=False)
     return ax
+
+
+def draws_weights(space: SearchSpace) -> bool:
+    """Whether pictures of the space's cells can show weights of links."""
+    return _style(space).draw in _WEIGHTED
 
 
 def _one_cell(space: SearchSpace, code: Tensor | Sequence[int] | str) -> Tensor:
@@ -163,4 +184,13 @@ def _holding(
     return round(width, 1) + 0.1, round(height, 1) + 0.1
 
 
-__all__ = ["cell_size", "draw_cell", "grid_columns", "new_figure", "op_color", "op_label", "text_width"]
+__all__ = [
+    "cell_size",
+    "draw_cell",
+    "draws_weights",
+    "grid_columns",
+    "new_figure",
+    "op_color",
+    "op_label",
+    "text_width",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,23 @@ from torch import Tensor
 
 from ..base import SearchSpace
 from .layered import Course, Layout, courses, layered, longest_path_layers
-from .parts import ABSENT, DEAD, EDGE, INK, box, curve, fit_points, op_color, op_label, text_on, text_width
+from .parts import (
+    ABSENT,
+    DEAD,
+    EDGE,
+    INK,
+    Point,
+    Weights,
+    box,
+    curve,
+    fit_points,
+    link_number,
+    link_width,
+    op_color,
+    op_label,
+    text_on,
+    text_width,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,14 +61,15 @@ def _cell(space: SearchSpace, rows: Tensor) -> tuple[list[str], list[tuple[int, 
 # --- boxes ----------------------------------------------------------------------------------------
 
 
-def _boxes(space: SearchSpace, rows: Tensor) -> _Picture:
+def _boxes(space: SearchSpace, rows: Tensor, *, weighted: bool = False) -> _Picture:
     names, edges = _cell(space, rows)
     layer = longest_path_layers(len(names), edges)
     widest = max(text_width(op_label(name), FONT) for name in space.node_types[2:])
     ends = max(text_width(op_label(name), FONT) for name in space.node_types[:2])
-    sizes = [(2.0 * FONT, (ends if name in space.node_types[:2] else max(widest, ends)) + 1.6 * FONT) for name in names]
-    gaps = [2.0 * FONT] * max(layer)
-    layout = layered(sizes, edges, layer, gaps=gaps, apart=1.0 * FONT, lane=0.6 * FONT)
+    pad, gap, apart = (4.2, 3.4, 2.0) if weighted else (1.6, 2.0, 1.0)  # room for numbers of vertices and of links
+    sizes = [(2.0 * FONT, (ends if name in space.node_types[:2] else max(widest, ends)) + pad * FONT) for name in names]
+    gaps = [gap * FONT] * max(layer)
+    layout = layered(sizes, edges, layer, gaps=gaps, apart=apart * FONT, lane=0.6 * FONT)
     return _Picture(names, sizes, edges, layer, layout)
 
 
@@ -61,12 +79,13 @@ def boxes_extent(space: SearchSpace, rows: Tensor) -> tuple[float, float]:
     return layout.breadth[1] - layout.breadth[0] + 8, layout.length + 8
 
 
-def draw_boxes(space: SearchSpace, rows: Tensor, ax: Axes, size: Size) -> None:
+def draw_boxes(space: SearchSpace, rows: Tensor, ax: Axes, size: Size, weights: Weights | None = None) -> None:
     """Operations as boxes in layers by longest path, the input at the top, the output at the bottom.
 
-    Operations on no path from the input to the output are grey.
+    Operations on no path from the input to the output are grey. Links with weights are as broad as these are high, and
+    then vertices are numbered.
     """
-    picture = _boxes(space, rows)
+    picture = _boxes(space, rows, weighted=weights is not None)
     low, high = picture.layout.breadth
     scale = fit_points(ax, (low - 4, high + 4), (-picture.layout.length - 4, 4), size)
     font = FONT * scale
@@ -74,11 +93,29 @@ def draw_boxes(space: SearchSpace, rows: Tensor, ax: Axes, size: Size) -> None:
     for (points, codes), (i, j) in zip(picture.courses(0.7), picture.edges, strict=True):
         path = [(across, -along) for along, across in points]
         color = EDGE if i in used and j in used else ABSENT
-        curve(ax, path, codes, mutation_scale=0.9 * font, color=color, linewidth=0.12 * font, zorder=1)
+        weight = None if weights is None else weights.get((i, j))
+        width = 0.12 * font if weight is None else link_width(weight, font)
+        curve(ax, path, codes, mutation_scale=0.9 * font, color=color, linewidth=width, zorder=1)
+        if weight is not None:
+            link_number(ax, _near_target(path), weight, font)
     boxes = zip(picture.names, picture.layout.centers, picture.sizes, strict=True)
     for vertex, (name, (along, across), (thick, broad)) in enumerate(boxes):
         color = INK if name in space.node_types[:2] else op_color(space, name) if vertex in used else DEAD
-        box(ax, (across, -along), (broad, thick), op_label(name), color, font)
+        inner = weights is not None and name not in space.node_types[:2]
+        box(
+            ax,
+            (across, -along),
+            (broad, thick),
+            f"{vertex}  {op_label(name)}" if inner else op_label(name),
+            color,
+            font,
+        )
+
+
+def _near_target(points: Sequence[Point]) -> Point:
+    """The middle of the last bend of a curve, where it comes to its target apart from the others."""
+    (x0, y0), (x1, y1), (x2, y2), (x3, y3) = points[-4:]
+    return (x0 + 3 * (x1 + x2) + x3) / 8, (y0 + 3 * (y1 + y2) + y3) / 8
 
 
 def _used(count: int, edges: list[tuple[int, int]]) -> set[int]:

@@ -9,16 +9,30 @@ from torch import Tensor
 
 from ..base import SearchSpace
 from ..graphs import NO_EDGE
-from .parts import ABSENT, DEAD, INK, fit, line_color, op_color, op_label, text_on
+from .parts import (
+    ABSENT,
+    DEAD,
+    INK,
+    Weights,
+    fit,
+    line_color,
+    link_number,
+    link_width,
+    op_color,
+    op_label,
+    text_on,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def draw_edges(space: SearchSpace, rows: Tensor, ax: Axes, size: tuple[float, float]) -> None:
+def draw_edges(
+    space: SearchSpace, rows: Tensor, ax: Axes, size: tuple[float, float], weights: Weights | None = None
+) -> None:
     """Vertices as circles from left to right, operations as labelled edges, 'none' edges thin and dotted.
 
-    Operations on no path from the input to the output are grey.
+    Operations on no path from the input to the output are grey. Links with weights are as broad as these are high.
     """
     from matplotlib.patches import Circle
 
@@ -39,7 +53,8 @@ def draw_edges(space: SearchSpace, rows: Tensor, ax: Axes, size: tuple[float, fl
         for j in range(i + 1, count):
             used = bool(reach[0, i] & reach[j, -1])
             rise = 0.0 if j == i + 1 else bend * (j - i - 0.9) * (1 if i % 2 == 0 else -1)
-            _edge(ax, space, int(ops[i, j]), (gap * i, 0.0), (gap * j, 0.0), rise, radius, font, used)
+            weight = None if weights is None else weights.get((i, j))
+            _edge(ax, space, int(ops[i, j]), (gap * i, 0.0), (gap * j, 0.0), rise, radius, font, used, weight)
     for i in range(count):
         name = "in" if i == 0 else "out" if i == count - 1 else str(i)
         ends = i in (0, count - 1)
@@ -59,6 +74,7 @@ def _edge(
     radius: float,
     font: float,
     used: bool,
+    weight: float | None,
 ) -> None:
     """One edge as a cubic curve whose middle lies ``rise`` above the line of vertices."""
     from matplotlib.patches import FancyArrowPatch
@@ -86,7 +102,7 @@ def _edge(
             arrowstyle="-" if absent else "-|>",
             mutation_scale=font * 1.1,
             color=line_color(color) if used else ABSENT,
-            linewidth=0.9 if absent else font * 0.2,
+            linewidth=0.9 if absent else font * 0.2 if weight is None else link_width(weight, font),
             linestyle=(0, (1, 2.5)) if absent else "-",
             capstyle="butt",
             shrinkA=0,
@@ -95,8 +111,11 @@ def _edge(
             zorder=1 if absent else 2,
         )
     )
+    middle = (x0 + x1) / 2, y0 + rise
     if not absent:
-        _pill(ax, (x0 + x1) / 2, y0 + rise, _short(space, name), color, font)
+        _pill(ax, *middle, _short(space, name) + ("" if weight is None else f"\n{weight:.2f}"), color, font)
+    elif weight is not None:
+        link_number(ax, middle, weight, font)
 
 
 def _short(space: SearchSpace, name: str) -> str:

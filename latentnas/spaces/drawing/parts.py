@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Point = tuple[float, float]
+Weights = Mapping[tuple[int, int], float]
+"""How strong links are, 0 to 1, by their vertices (from, to) in the view that is drawn."""
 
 INK, ABSENT, SKIP, EDGE, DEAD = "#33383f", "#b9bec5", "#7a838f", "#59616b", "#e1e4e8"
 """Ends and labels; edges that are absent or lead nowhere; edges to outputs; other edges; operations without effect."""
@@ -154,3 +156,15 @@ def curve(ax: Axes, points: Sequence[Point], codes: Sequence[Any], **style: Any)
 
     settings = {"arrowstyle": "-|>", "shrinkA": 0, "shrinkB": 0, "capstyle": "butt", "gid": "edge"}
     ax.add_patch(FancyArrowPatch(path=Path(list(points), list(codes)), **{**settings, **style}))
+
+
+def link_width(weight: float, font: float) -> float:
+    """Points of the line that stands for a link of this weight."""
+    return font * (0.06 + 0.34 * weight)
+
+
+def link_number(ax: Axes, center: Point, weight: float, font: float) -> None:
+    """The weight of a link, on a white ground in the middle of its line."""
+    ground = {"boxstyle": "round,pad=0.12,rounding_size=0.3", "facecolor": "white", "edgecolor": "none", "alpha": 0.9}
+    ax.text(*center, f"{weight:.2f}", ha="center", va="center", fontsize=0.8 * font, color=INK, bbox=ground, zorder=5,
+            gid="weight")  # fmt: skip
