@@ -106,6 +106,21 @@ def test_hyperparameters_are_better_than_where_they_started() -> None:
                 parameter.copy_(kept)
 
 
+def test_parameters_fitted_to_some_observations_the_posterior_is_that_of_all() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(80, 6, generator=generator).double()
+    y = x.sum(1)
+    some = fit_gp(x, y, [FeatureGroup(0, 6)], target="standardize", fit_limit=30, seed=1)
+    assert not some.is_sparse and len(some.model.train_targets) == 80
+    assert (some.predict(x)[0] - y).abs().mean() < 0.1, "all observations are known"
+    alone = fit_gp(x[:30], y[:30], [FeatureGroup(0, 6)], target="standardize", seed=1)
+    assert (alone.predict(x)[0] - y).abs().mean() > (some.predict(x)[0] - y).abs().mean()
+    again = fit_gp(x, y, [FeatureGroup(0, 6)], target="standardize", fit_limit=30, seed=1)
+    assert torch.equal(again.predict(x)[0], some.predict(x)[0])
+    other = fit_gp(x, y, [FeatureGroup(0, 6)], target="standardize", fit_limit=30, seed=2)
+    assert not torch.equal(other.predict(x)[0], some.predict(x)[0])
+
+
 def test_kind_is_chosen_by_size() -> None:
     x, y = data(61)
     assert EXACT_LIMIT == NUM_INDUCING == 500

@@ -94,7 +94,7 @@ def test_labels_without_an_order_are_refused(shipped_latent: LatentSpace) -> Non
         ("forest", {"trees": 1}, "trees must be at least 2"),
         ("forest", {"trees": "many"}, "trees must be a positive integer, got 'many'"),
         ("auto", {"members": ["gates"], "ensemble": 1}, "ensemble must be at least 2"),
-        ("auto", {"members": ["oracle"]}, "members must list some of gp, gates, forest"),
+        ("auto", {"members": ["oracle"]}, "members must be None or list some of gp, gates, gates-edges, hop, forest"),
         ("gp", {"epochs": 3}, "surrogate_options are for predictors"),
     ],
 )

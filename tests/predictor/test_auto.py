@@ -10,8 +10,9 @@ from sklearn.model_selection import cross_val_score
 
 from latentnas import Predictor, get_space
 from latentnas.errors import ConfigError, ObservationError
-from latentnas.predictor import AutoPredictor
+from latentnas.predictor import AutoPredictor, GaussianProcessPredictor
 from latentnas.predictor.auto import shares
+from latentnas.predictor.classical import cell_features
 
 SPACE = get_space("nasbench201")
 QUICK = {"members": ("gp", "forest"), "folds": 2}
@@ -64,7 +65,7 @@ def test_few_labels_are_not_cross_validated() -> None:
 
 def test_folds_hold_every_label_once() -> None:
     scores = torch.arange(31.0)
-    parts = AutoPredictor(folds=3)._folds(scores)
+    parts = AutoPredictor(folds=3)._folds(scores, 2)
     assert torch.cat(parts).sort().values.tolist() == list(range(31))
     assert max(abs(float(part.double().mean()) - 15) for part in parts) < 1.1, "stratified by value"
 
@@ -97,6 +98,48 @@ def test_scikit_learn_habits() -> None:
     assert bool(np.isfinite(scores).all())
 
 
+def test_members_are_all_that_the_space_has() -> None:
+    assert AutoPredictor()._names(SPACE) == ("gp", "gates", "gates-edges", "hop")
+    on_vertices = get_space("nasbench101")
+    assert AutoPredictor()._names(on_vertices) == ("gp", "gates", "hop")
+    with pytest.raises(ConfigError, match="members must be None or list some of gp, gates, hop, forest"):
+        AutoPredictor(space=on_vertices, members=("gates-edges",)).checked_space()
+
+
+def test_held_out_predictions_of_the_process_come_from_the_other_labels() -> None:
+    codes = SPACE.sample(40, seed=0)
+    values = worth(codes) + 1e-3 * torch.arange(40)
+    model = GaussianProcessPredictor().fit(codes, values)
+    rows = torch.arange(len(model.labels_.values))
+    parts = [rows[::2], rows[1::2]]
+    held = model.held_out(parts)
+    x = model._standardized(cell_features(SPACE, model.labels_.codes, model._names))
+    with torch.no_grad():
+        for part, rest in (parts, parts[::-1]):
+            prior = model._surrogate.model.mean_module(x)
+            kernel = model._surrogate.model.covar_module(x).to_dense()
+            inner = kernel[rest][:, rest] + model._surrogate.noise * torch.eye(len(rest))
+            y = model._surrogate.transform.forward()
+            expected = prior[part] + kernel[part][:, rest] @ inner.inverse() @ (y - prior)[rest]
+            assert torch.allclose(held[part], expected, atol=1e-6)
+
+
+def test_zero_cost_metrics_are_read_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    codes, others = SPACE.sample(30, seed=0), SPACE.sample(20, seed=1)
+    asked: list[int] = []
+
+    def measure(space: object, codes: torch.Tensor) -> torch.Tensor:
+        asked.append(len(codes))
+        return worth(codes)[:, None]
+
+    monkeypatch.setattr("latentnas.predictor.classical.cell_zero_cost", measure)
+    with_metrics = AutoPredictor(members=("gp",), zero_cost=True).fit(codes, worth(codes) ** 3)
+    assert sum(asked) > 0
+    assert with_metrics.score(others, worth(others)) > 0.9, "the metric is the truth here"
+    with pytest.raises(ConfigError, match=r"zero_cost: .*cannot be built as networks"):
+        AutoPredictor(space="darts", zero_cost=True).checked_space()
+
+
 def test_a_space_without_costs() -> None:
     space = get_space("nas_bench_graph")
     codes = space.sample(12, seed=0)
@@ -106,8 +149,10 @@ def test_a_space_without_costs() -> None:
 
 def test_bad_settings_are_named() -> None:
     codes, values = SPACE.sample(5, seed=0), torch.arange(5.0)
-    with pytest.raises(ConfigError, match=r"members must list some of gp, gates, forest.*; folds must be an integer"):
-        AutoPredictor(members=("gp", "gp"), folds=1).fit(codes, values)
+    with pytest.raises(
+        ConfigError, match=r"members must be None or list some of gp, gates.*; zero_cost must be.*; folds must be an"
+    ):
+        AutoPredictor(members=("gp", "gp"), zero_cost=1, folds=1).fit(codes, values)
     with pytest.raises(
         ConfigError, match=r"head is not for the encoder 'auto'; loss is not .*; options of 'auto' must"
     ):

@@ -15,6 +15,7 @@ from latentnas.evaluation import zero_cost
 from latentnas.evaluation.zero_cost import ZeroCostMetrics
 from latentnas.predictor import CELL_FEATURES, OP_FEATURES, Predictor
 from latentnas.predictor.features import NETWORK_METRICS, OPERATION_METRICS, Standardizer, measure_faults
+from latentnas.predictor.settings import measure_of
 
 SPACE = get_space("nasbench201")
 CODES = torch.tensor(
@@ -81,14 +82,15 @@ def test_measures_are_scaled_by_the_training_cells() -> None:
 
 
 def test_an_encoder_takes_its_own_measures_unless_others_are_given() -> None:
-    assert [Predictor("gates++").measure_of(kind) for kind in ("op_features", "cell_features", "targets")] == [
+    plus = Predictor("gates++")
+    assert [measure_of(plus, kind) for kind in ("op_features", "cell_features", "targets")] == [
         "zero_cost",
         None,
         "zero_cost",
     ]
-    assert Predictor("gates").measure_of("targets") is None
-    assert Predictor("gates++", targets="costs").measure_of("targets") == "costs"
-    assert Predictor("gates", op_features="zero_cost").measure_of("op_features") == "zero_cost"
+    assert measure_of(Predictor("gates"), "targets") is None
+    assert measure_of(Predictor("gates++", targets="costs"), "targets") == "costs"
+    assert measure_of(Predictor("gates", op_features="zero_cost"), "op_features") == "zero_cost"
 
 
 def test_gates_plus_plus(tmp_path: Path) -> None:
