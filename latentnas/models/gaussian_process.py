@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -117,6 +117,11 @@ class Surrogate:
         return found
 
     @property
+    def parameters(self) -> dict[str, Tensor]:
+        """What was fitted: kernels, mean and noise by name, for :func:`restore_gp`."""
+        return {name: parameter.detach() for name, parameter in self.model.named_parameters()}
+
+    @property
     def best(self) -> float:
         """The highest target observed."""
         return float(self.transform.forward().max())
@@ -186,6 +191,40 @@ def fit_gp(
     else:
         model = _fit_sparse(x, y, groups, min(num_inducing, len(x)), exact_limit, seed)
     return Surrogate(model, transform)
+
+
+def restore_gp(
+    x: Tensor, values: Tensor, groups: list[FeatureGroup], parameters: Mapping[str, Tensor], *, target: str = "rank"
+) -> Surrogate:
+    """The exact process of :func:`fit_gp` with parameters that were fitted before.
+
+    Args:
+        x, values, groups, target: those of :func:`fit_gp`.
+        parameters: :attr:`Surrogate.parameters`.
+
+    Raises:
+        ObservationError: parameters are missing, unknown or have another shape.
+    """
+    from botorch.models import SingleTaskGP
+
+    transform = target_transform(target)(values.double())
+    y = transform.forward()[:, None]
+    model = SingleTaskGP(x, y, covar_module=_kernel(groups), outcome_transform=None, likelihood=_likelihood())
+    own = dict(model.named_parameters())
+    wrong = sorted(
+        name for name in {*own, *parameters} if name not in own or own[name].shape != _shape(parameters.get(name))
+    )
+    if wrong:
+        raise ObservationError(f"restore_gp: these parameters are missing, unknown or of another shape: {wrong}")
+    with torch.no_grad():
+        for name, parameter in own.items():
+            parameter.copy_(parameters[name])
+    model.eval()
+    return Surrogate(model, transform)
+
+
+def _shape(tensor: Tensor | None) -> torch.Size | None:
+    return None if tensor is None else tensor.shape
 
 
 def _kernel(groups: list[FeatureGroup]) -> Kernel:

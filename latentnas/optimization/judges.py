@@ -28,6 +28,9 @@ ENSEMBLE = {"epochs": 60, "ensemble": 4}
 """Settings of an encoder's :class:`latentnas.predictor.Predictor` that differ from its defaults: it is trained anew
 before every batch."""
 
+AUTO = {"members": ["gp", "gates"], "ensemble": 2}
+"""The same for "auto"."""
+
 OWN = ("encoder", "space", "seed", "progress", "warm_start", "update_epochs")
 """Settings of a predictor that are the strategy's to choose."""
 
@@ -202,6 +205,8 @@ def _build(name: str, latent: LatentSpace, options: Mapping[str, Any], seed: int
     settings: dict[str, Any] = {"space": latent.space, "seed": seed}
     if name != "forest":
         settings["device"] = "cpu"
-    if name not in ("auto", "forest"):
+    if name == "auto":
+        settings |= AUTO
+    elif name != "forest":
         settings |= {"encoder": name, "latent": latent if name == "latent" else None, **ENSEMBLE}
     return _class(name)(**(settings | dict(options)))

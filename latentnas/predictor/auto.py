@@ -28,9 +28,6 @@ Member: TypeAlias = Predictor | ForestPredictor | GaussianProcessPredictor
 MEMBERS = ("gp", "gates", "gates-edges", "hop", "forest")
 """Rankers that can be combined."""
 
-BATCH_SIZE = 128
-"""Cells a step of the networks: on held-out cells of NAS-Bench-201 better than a single batch of all labels."""
-
 PSEUDO_LABELS = 20
 """With how many labels' weight equal shares are preferred."""
 
@@ -76,7 +73,7 @@ class AutoPredictor(BaseEstimator):
         space: SearchSpace | str = "nasbench201",
         members: Sequence[str] | None = None,
         zero_cost: bool = False,
-        ensemble: int = 2,
+        ensemble: int = 4,
         folds: int = 3,
         least: int = 20,
         seed: int = 0,
@@ -101,25 +98,28 @@ class AutoPredictor(BaseEstimator):
         """
         space = self.checked_space()
         labels = checked_labels(space, codes, accuracies, canonical=True)
-        transform = NormalScores(labels.values)
-        scores = transform.forward()
-        names = self._names(space)
+        scores = NormalScores(labels.values).forward()
+        names = self.member_names(space)
         parts = self._folds(scores, len(names))
         fitted: dict[str, Member] = {}
         held = torch.zeros(len(labels), len(names), dtype=torch.double)
         with Progress(len(names) * (len(parts) + 1), "fitting auto", enabled=self.progress) as bar:
             for column, name in enumerate(names):
-                fitted[name] = self._new(name, space, len(parts), ensemble=self.ensemble)
-                fitted[name].fit(labels.codes, scores)
+                fitted[name] = self.new_member(name, space).fit(labels.codes, scores)
                 bar.update()
                 held[:, column] = self._held_out(name, fitted[name], labels, scores, parts, bar)
         weights = shares(held, scores) if parts else torch.full((len(names),), 1 / len(names))
-        self.members_ = fitted
-        self.weights_ = dict(zip(names, weights.tolist(), strict=True))
         self.cv_scores_ = {
             name: kendall_tau(column, scores) for name, column in zip(names, held.T, strict=True) if parts
         }
-        self.space_, self.labels_, self._transform = space, labels, transform
+        return self.become(space, labels, fitted, dict(zip(names, weights.tolist(), strict=True)))
+
+    def become(
+        self, space: SearchSpace, labels: Labels, members: dict[str, Member], weights: dict[str, float]
+    ) -> AutoPredictor:
+        """Fitted, with these members and shares."""
+        self.members_, self.weights_ = members, weights
+        self.space_, self.labels_, self._transform = space, labels, NormalScores(labels.values)
         return self
 
     def _held_out(
@@ -133,7 +133,7 @@ class AutoPredictor(BaseEstimator):
         for number, part in enumerate(parts):
             rest = torch.ones(len(scores), dtype=torch.bool)
             rest[part] = False
-            member = self._new(name, fitted.space_, number, ensemble=1).fit(labels.codes[rest], scores[rest])
+            member = self._new(name, fitted.space_, str(number), ensemble=1).fit(labels.codes[rest], scores[rest])
             found[part] = torch.from_numpy(member.predict(labels.codes[part]))
             bar.update()
         return found
@@ -238,7 +238,7 @@ class AutoPredictor(BaseEstimator):
         """The members that the space has."""
         return tuple(name for name in MEMBERS if name != "gates-edges" or cell_facts(space).has_edges)
 
-    def _names(self, space: SearchSpace) -> tuple[str, ...]:
+    def member_names(self, space: SearchSpace) -> tuple[str, ...]:
         """The members to combine."""
         if self.members is not None:
             return tuple(self.members)
@@ -256,8 +256,12 @@ class AutoPredictor(BaseEstimator):
         rests = (torch.cat([part for part in parts if part is not held]) for held in parts)
         return parts if all(bool((scores[rest] != scores[rest[0]]).any()) for rest in rests) else []
 
-    def _new(self, name: str, space: SearchSpace, number: int, *, ensemble: int) -> Member:
-        seed = derive_seed(self.seed, name, number)
+    def new_member(self, name: str, space: SearchSpace) -> Member:
+        """The member that learns all labels, not fitted."""
+        return self._new(name, space, "all", ensemble=self.ensemble)
+
+    def _new(self, name: str, space: SearchSpace, labels: str, *, ensemble: int) -> Member:
+        seed = derive_seed(self.seed, name, labels)
         if name in ("gp", "forest"):
             kind = GaussianProcessPredictor if name == "gp" else ForestPredictor
             features = (*known_features(space), "zero_cost") if self.zero_cost else None
@@ -266,7 +270,6 @@ class AutoPredictor(BaseEstimator):
             "hop" if name == "hop" else "gates",
             space=space,
             options={} if name == "hop" else {"view": "nodes" if name == "gates" else "edges"},
-            batch_size=BATCH_SIZE,
             average=0.2,
             ensemble=ensemble,
             seed=seed,

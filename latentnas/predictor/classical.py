@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +19,11 @@ from ..models.targets import NormalScores
 from ..spaces import SearchSpace, get_space
 from ..spaces.features import flow_statistics, one_hot_features, path_counts
 from .features import cell_zero_cost, measure_faults, measured
-from .labels import as_codes, checked_labels, distinct_rows
+from .labels import Labels, as_codes, checked_labels, distinct_rows
 from .moments import ensemble_moments, with_deviations
 
 if TYPE_CHECKING:
-    from ..models.gaussian_process import Surrogate
+    from ..models.gaussian_process import FeatureGroup, Surrogate
 
 CHUNK = 32_768
 """Cells whose features are worked out at once."""
@@ -267,19 +267,9 @@ class GaussianProcessPredictor(FeaturePredictor):
     _surrogate: Surrogate
 
     def _learn(self, x: Tensor, values: Tensor) -> None:
-        from ..models.gaussian_process import FeatureGroup, fit_gp
+        from ..models.gaussian_process import fit_gp
 
-        kernels = torch.tensor(kernel_of_columns(get_space(self.space), self._names))  # [f]
-        scale = x.std(0, correction=0)
-        varies = scale > 1e-9
-        self._kept = varies if bool(varies.any()) else torch.ones_like(varies)
-        self._center, self._scale = x.mean(0), torch.where(varies, scale, 1.0)
-        kept, sizes = kernels[self._kept].unique(return_counts=True)
-        stops = list(accumulate(sizes.tolist()))
-        groups = [
-            FeatureGroup(stop - size, stop, ard=kernel == 2 and len(x) >= ARD_LABELS)
-            for kernel, size, stop in zip(kept.tolist(), sizes.tolist(), stops, strict=True)
-        ]
+        groups = self._groups(x)
         self._surrogate = fit_gp(
             self._standardized(x),
             values,
@@ -289,6 +279,51 @@ class GaussianProcessPredictor(FeaturePredictor):
             fit_limit=self.fit_limit,
             seed=self.seed,
         )
+
+    @property
+    def parameters(self) -> dict[str, Tensor]:
+        """What was fitted, by name, for :meth:`restore`."""
+        return self._surrogate.parameters
+
+    def restore(self, labels: Labels, parameters: Mapping[str, Tensor]) -> GaussianProcessPredictor:
+        """The predictor that was fitted to ``labels`` and has these :attr:`parameters`; nothing is fitted.
+
+        A sparse process is fitted anew, as it was: its inducing points come from the seed.
+
+        Args:
+            labels: ``labels_`` of the fitted predictor.
+            parameters: its :attr:`parameters`.
+
+        Raises:
+            ObservationError: parameters are missing, unknown or have another shape.
+        """
+        from ..models.gaussian_process import restore_gp
+
+        self.space_, self.labels_ = self.checked_space(), labels
+        self._names = known_features(self.space_) if self.features is None else tuple(self.features)
+        x = cell_features(self.space_, labels.codes, self._names)
+        if len(x) > self.exact_limit:
+            self._learn(x, labels.values)
+        else:
+            groups = self._groups(x)
+            self._surrogate = restore_gp(self._standardized(x), labels.values, groups, parameters)
+        return self
+
+    def _groups(self, x: Tensor) -> list[FeatureGroup]:
+        """The columns of each kernel, after noting which columns of x [n, f] vary, and on which scale."""
+        from ..models.gaussian_process import FeatureGroup
+
+        kernels = torch.tensor(kernel_of_columns(get_space(self.space), self._names))  # [f]
+        scale = x.std(0, correction=0)
+        varies = scale > 1e-9
+        self._kept = varies if bool(varies.any()) else torch.ones_like(varies)
+        self._center, self._scale = x.mean(0), torch.where(varies, scale, 1.0)
+        kept, sizes = kernels[self._kept].unique(return_counts=True)
+        stops = list(accumulate(sizes.tolist()))
+        return [
+            FeatureGroup(stop - size, stop, ard=kernel == 2 and len(x) >= ARD_LABELS)
+            for kernel, size, stop in zip(kept.tolist(), sizes.tolist(), stops, strict=True)
+        ]
 
     def held_out(self, parts: Sequence[Tensor]) -> Tensor:
         """What the labels of each part are predicted as from the others: [n] double, normal scores.

@@ -42,7 +42,7 @@ class Predictor(BaseEstimator):
 
     ``Predictor("auto")`` is :class:`.auto.AutoPredictor`, several rankers of different kinds that are weighted by
     cross-validation: it takes ``space``, ``seed``, ``device``, ``threads``, ``progress`` and, as ``options``, the other
-    settings of that class. It is in ``auto_`` after ``fit``, and cannot be stored.
+    settings of that class. It is in ``auto_`` after ``fit``.
 
     Args:
         encoder: "auto", or a name of :func:`latentnas.models.predictors.list_encoders`.
@@ -51,7 +51,8 @@ class Predictor(BaseEstimator):
             "nar" (tiers and ranking; for the encoder "nar").
         margin: of the hinge losses.
         epochs: passes over the labels.
-        batch_size: most cells a step; pairs are formed within a step.
+        batch_size: most cells a step; pairs are formed within a step (published: 512; 128 ranked held-out cells of
+            NAS-Bench-201 better).
         learning_rate, weight_decay: of AdamW; None for the learning rate that suits the encoder.
         schedule: "cosine" (with a warm-up) or "constant" learning rate.
         average: over which last share of the epochs the weights are averaged; 0 for the last weights.
@@ -91,7 +92,7 @@ class Predictor(BaseEstimator):
         loss: str = "hinge",
         margin: float = 0.1,
         epochs: int = 200,
-        batch_size: int = 512,
+        batch_size: int = 128,
         learning_rate: float | None = None,
         weight_decay: float = 0.0,
         schedule: str = "cosine",
@@ -332,14 +333,13 @@ class Predictor(BaseEstimator):
         """Write the fitted predictor: ``model.safetensors`` and ``config.json``.
 
         Raises:
-            ConfigError: a measure is a function of your own, which has no name to be stored under; or it is "auto".
+            ConfigError: a measure is a function of your own, which has no name to be stored under.
             ObservationError: the predictor is not fitted.
             WeightsError: the folder cannot be written.
         """
         from .storage import save_predictor
 
         self._check_fitted()
-        self._refuse_auto("save")
         return save_predictor(self, folder)
 
     @classmethod

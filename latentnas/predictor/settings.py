@@ -98,6 +98,8 @@ def measure_of(predictor: Predictor, kind: str) -> str | Measure | None:
 
 
 def _same(value: object, default: object) -> bool:
+    if isinstance(value, list) and isinstance(default, tuple):  # as it comes back from JSON
+        value = tuple(value)
     return value is default or (type(value) is type(default) and value == default)
 
 

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from ..device import resolve_device
-from ..errors import ConfigError, LatentNASError, WeightsError
+from ..errors import ConfigError, LatentNASError, ObservationError, WeightsError
 from ..latent.storage import stored_space
 from ..models.predictors import LatentEncoder
+from ..models.targets import NormalScores
 from ..provenance import provenance
 from ..spaces import SearchSpace
 from ..weights import CONFIG, WEIGHTS, finite_tensor, load_state, read_config, read_tensors, write_model
+from .classical import ForestPredictor, GaussianProcessPredictor
 from .features import Standardizer
 from .labels import Labels
 from .members import Reader, new_member
-from .settings import DIMS
+from .settings import DIMS, auto_predictor
 
 if TYPE_CHECKING:
+    from .auto import AutoPredictor, Member
     from .predictor import Predictor
 
 WHAT = "predictor"
@@ -45,16 +49,37 @@ def save_predictor(predictor: Predictor, folder: str | Path) -> Path:
         "provenance": provenance(),
     }
     tensors = {"labels.codes": predictor.labels_.codes, "labels.values": predictor.labels_.values}
+    if predictor.encoder == "auto":
+        auto = predictor.auto_
+        tensors["shares"] = torch.tensor(list(auto.weights_.values()), dtype=torch.double)
+        config["cv_scores"] = auto.cv_scores_
+        for name, part in auto.members_.items():
+            tensors |= {f"{name}.{key}": tensor for key, tensor in _part_tensors(part).items()}
+    else:
+        tensors |= _member_tensors(predictor)
+    try:
+        return write_model(folder, WHAT, tensors, config)
+    except TypeError as error:
+        raise ConfigError(f"Predictor: settings that are no JSON cannot be stored: {error}") from None
+
+
+def _member_tensors(predictor: Predictor) -> dict[str, Tensor]:
+    """What was learned by a predictor of a single encoder."""
+    tensors: dict[str, Tensor] = {}
     for kind, standardizer in predictor._reader.standardizers.items():
         tensors |= {f"{kind}.center": standardizer.center, f"{kind}.scale": standardizer.scale}
     for number, member in enumerate(predictor.members_):
         tensors |= {f"members.{number}.{name}": tensor for name, tensor in member.state_dict().items()}
     if predictor.loss != "comparator":
         tensors |= {"scores.center": predictor._center, "scores.spread": predictor._spread}
-    try:
-        return write_model(folder, WHAT, tensors, config)
-    except TypeError as error:
-        raise ConfigError(f"Predictor: settings that are no JSON cannot be stored: {error}") from None
+    return tensors
+
+
+def _part_tensors(part: Member) -> dict[str, Tensor]:
+    """What was learned by a part of "auto"; a forest is grown again from its seed."""
+    if isinstance(part, GaussianProcessPredictor):
+        return part.parameters
+    return {} if isinstance(part, ForestPredictor) else _member_tensors(part)
 
 
 def load_predictor(folder: str | Path, *, space: SearchSpace | None, device: torch.device | str | None) -> Predictor:
@@ -81,7 +106,17 @@ def load_predictor(folder: str | Path, *, space: SearchSpace | None, device: tor
     if values.shape != (len(codes),):
         raise WeightsError(f"{source}: labels.values has shape {list(values.shape)}, expected [{len(codes)}]")
     predictor.space_, predictor.labels_ = space, Labels(codes, values)
-    reader, target = Reader(space, predictor), resolve_device(device)
+    if predictor.encoder == "auto":
+        predictor.auto_ = _load_auto(predictor, config, tensors, source)
+    else:
+        _restore(predictor, tensors, source)
+    return predictor
+
+
+def _restore(predictor: Predictor, tensors: dict[str, Tensor], source: Path) -> None:
+    """Set what was learned by a predictor of a single encoder, whose space and labels are set."""
+    take = partial(finite_tensor, tensors, source=source)
+    reader, target = Reader(predictor.space_, predictor), resolve_device(predictor.device)
     reader.standardizers = {
         kind: Standardizer(take(f"{kind}.center"), take(f"{kind}.scale")) for kind in reader.measures
     }
@@ -96,4 +131,30 @@ def load_predictor(folder: str | Path, *, space: SearchSpace | None, device: tor
         for name in ("center", "spread"):
             if getattr(predictor, f"_{name}").shape != (len(members),):
                 raise WeightsError(f"{source}: scores.{name} has a wrong shape, expected [{len(members)}]")
-    return predictor
+
+
+def _load_auto(predictor: Predictor, config: dict[str, Any], tensors: dict[str, Tensor], source: Path) -> AutoPredictor:
+    auto = auto_predictor(predictor)
+    names = auto.member_names(predictor.space_)
+    weights = finite_tensor(tensors, "shares", source=source).double()
+    if weights.shape != (len(names),):
+        raise WeightsError(f"{source}: shares has shape {list(weights.shape)}, expected [{len(names)}]")
+    labels = Labels(predictor.labels_.codes, NormalScores(predictor.labels_.values).forward())
+    members: dict[str, Member] = {}
+    for name in names:
+        part, prefix = auto.new_member(name, predictor.space_), f"{name}."
+        own = {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
+        if isinstance(part, GaussianProcessPredictor):
+            try:
+                part.restore(labels, own)
+            except ObservationError as error:
+                raise WeightsError(f"{source}: {name}: {error}") from None
+        elif isinstance(part, ForestPredictor):
+            part.fit(labels.codes, labels.values)
+        else:
+            part.space_, part.labels_ = predictor.space_, labels
+            _restore(part, own, source)
+        members[name] = part
+    scores = config.get("cv_scores")
+    auto.cv_scores_ = scores if isinstance(scores, dict) else {}
+    return auto.become(predictor.space_, predictor.labels_, members, dict(zip(names, weights.tolist(), strict=True)))

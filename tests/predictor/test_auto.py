@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 
 from latentnas import Predictor, get_space
-from latentnas.errors import ConfigError, ObservationError
+from latentnas.errors import ConfigError, ObservationError, WeightsError
 from latentnas.predictor import AutoPredictor, GaussianProcessPredictor
 from latentnas.predictor.auto import shares
 from latentnas.predictor.classical import cell_features
@@ -70,7 +72,7 @@ def test_folds_hold_every_label_once() -> None:
     assert max(abs(float(part.double().mean()) - 15) for part in parts) < 1.1, "stratified by value"
 
 
-def test_predictor_auto_is_the_auto_predictor(tmp_path: Path) -> None:
+def test_predictor_auto_is_the_auto_predictor() -> None:
     codes, others = SPACE.sample(40, seed=0), SPACE.sample(50, seed=1)
     made = Predictor("auto", seed=3, options=QUICK)
     with pytest.raises(ObservationError, match="not fitted"):
@@ -80,13 +82,54 @@ def test_predictor_auto_is_the_auto_predictor(tmp_path: Path) -> None:
     assert made.score(others, worth(others)) == direct.score(others, worth(others))
     assert len(made.predict(others, return_std=True)) == 2
     assert len(made.partial_fit(others, worth(others)).labels_) > len(direct.labels_)
-    with pytest.raises(ConfigError, match="save is for a single encoder"):
-        made.save(tmp_path)
     for refused in (made.explain, made.member_scores):
         with pytest.raises(ConfigError, match="for a single encoder, not for 'auto'"):
             refused(codes)
     with pytest.raises(ConfigError, match="no epochs"):
         made.fit(codes, worth(codes), on_epoch=print)
+
+
+def quick_network(name: str, space: object, seed: int) -> Predictor:
+    view = {} if name == "hop" else {"view": "nodes" if name == "gates" else "edges"}
+    options = {**view, "layers": 2, "hidden": 8}
+    return Predictor(
+        "hop" if name == "hop" else "gates", options=options, epochs=2, ensemble=2, average=0.2, seed=seed, device="cpu"
+    )
+
+
+def test_what_is_stored_predicts_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = AutoPredictor._new
+
+    def quick(self: AutoPredictor, name: str, space: Any, labels: str, *, ensemble: int) -> Any:
+        if name in ("gp", "forest"):
+            return original(self, name, space, labels, ensemble=ensemble)
+        return quick_network(name, space, self.seed)
+
+    monkeypatch.setattr(AutoPredictor, "_new", quick)
+    codes, others = SPACE.sample(30, seed=0), SPACE.sample(50, seed=1)
+    members = ("gp", "gates", "gates-edges", "hop", "forest")
+    model = Predictor("auto", seed=3, options={"members": members, "folds": 2}).fit(codes, worth(codes))
+    loaded = Predictor.load(model.save(tmp_path / "auto"))
+    assert loaded.auto_.weights_ == pytest.approx(model.auto_.weights_)
+    assert loaded.auto_.cv_scores_ == model.auto_.cv_scores_ and len(model.auto_.cv_scores_) == 5
+    for mine, its in zip(model.predict(others, return_std=True), loaded.predict(others, return_std=True), strict=True):
+        assert np.allclose(mine, its, rtol=0, atol=1e-9)
+    again = Predictor.load(loaded.save(tmp_path / "again"))
+    assert np.allclose(again.predict(others), model.predict(others), rtol=0, atol=1e-9)
+
+
+def test_damaged_files_are_refused(tmp_path: Path) -> None:
+    codes = SPACE.sample(30, seed=0)
+    folder = Predictor("auto", options={"members": ("gp", "forest")}).fit(codes, worth(codes)).save(tmp_path / "auto")
+    tensors = load_file(folder / "model.safetensors")
+    for name, tensor, words in (
+        ("shares", torch.ones(3).double(), r"shares has shape \[3\], expected \[2\]"),
+        ("gp.mean_module.raw_constant", torch.ones(2).double(), "gp: .*of another shape: .*raw_constant"),
+        ("gp.unknown", torch.ones(2).double(), "gp: .*unknown or of another shape: .*unknown"),
+    ):
+        save_file({**tensors, name: tensor}, folder / "model.safetensors")
+        with pytest.raises(WeightsError, match=words):
+            Predictor.load(folder)
 
 
 def test_scikit_learn_habits() -> None:
@@ -99,9 +142,9 @@ def test_scikit_learn_habits() -> None:
 
 
 def test_members_are_all_that_the_space_has() -> None:
-    assert AutoPredictor()._names(SPACE) == ("gp", "gates", "gates-edges", "hop")
+    assert AutoPredictor().member_names(SPACE) == ("gp", "gates", "gates-edges", "hop")
     on_vertices = get_space("nasbench101")
-    assert AutoPredictor()._names(on_vertices) == ("gp", "gates", "hop")
+    assert AutoPredictor().member_names(on_vertices) == ("gp", "gates", "hop")
     with pytest.raises(ConfigError, match="members must be None or list some of gp, gates, hop, forest"):
         AutoPredictor(space=on_vertices, members=("gates-edges",)).checked_space()
 
