@@ -302,8 +302,10 @@ def test_wrong_latents_are_named(text: str, message: str) -> None:
 
 def test_pretrain_saves_a_latent_space() -> None:
     text = run("pretrain", "enas_macro6", "--out", "runs/e", "--epochs", "1", "--hidden", "8", "--latent-dim", "3",
-               "--op-embedding", "0", "--cells", "64", "--device", "cpu").stdout  # fmt: skip
+               "--op-embedding", "0", "--cells", "64", "--device", "cpu", "--matmul-precision", "medium"
+               ).stdout  # fmt: skip
     assert "latentnas decode --latent runs/e --sample 5" in text
+    assert json.loads(Path("runs/e/config.json").read_text())["fit"]["matmul_precision"] == "medium"
     assert re.search(r"reconstruction +\d+\.\d\d% of held-out cells", text)
     model = LatentSpace.load("runs/e", device="cpu")
     assert (model.space.name, model.latent_dim) == ("enas_macro6", 3)
