@@ -30,7 +30,7 @@ def rank(
     metric: Annotated[str | None, typer.Option(help="The column to rank by; by default the first of numbers.")] = None,
     minimize: Annotated[bool, typer.Option("--minimize", help="Less is better.")] = False,
     model: Annotated[
-        str, typer.Option(help="The predictor: gates, gates++, hop, nar, auto, or another encoder.")
+        str, typer.Option(help="The predictor: gates, gates++, gates-simplified, hop, nar, auto, or another encoder.")
     ] = "gates",
     loss: Annotated[str, typer.Option(help="The loss it is trained by.")] = "hinge",
     ensemble: Annotated[int, typer.Option(help="Models to train; from 2 on a column std is written.")] = 1,

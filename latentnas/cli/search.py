@@ -57,8 +57,8 @@ def search(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="What judges cells in latent-bo: gp, auto, forest, or an encoder: gates, gates++, gcn, gpnas-gcn, "
-            "hop, latent, line-graph-gcn, lstm, mlp, nar or renas (default: gp).",
+            help="What judges cells in latent-bo: gp, auto, forest, or an encoder: gates, gates++, "
+            "gates-simplified, gcn, gpnas-gcn, hop, latent, line-graph-gcn, lstm, mlp, nar or renas (default: gp).",
         ),
     ] = None,
     surrogate_option: Annotated[

@@ -25,6 +25,7 @@ from .nar import NAREncoder
 from .nar_ranker import NARRanker
 from .ranker import Comparator, Perceptron, Ranker
 from .renas import ReNASEncoder
+from .simplified_gates import SimplifiedGATESEncoder
 
 __all__ = [
     "ENCODERS",
@@ -47,6 +48,7 @@ __all__ = [
     "Perceptron",
     "Ranker",
     "ReNASEncoder",
+    "SimplifiedGATESEncoder",
     "encoder_class",
     "encoder_faults",
     "get_encoder",
