@@ -1,37 +1,44 @@
-"""How well do zero-cost metrics rank NAS-Bench-201's cells, and what do they cost?
+"""How well do zero-cost metrics rank the cells of NAS-Bench-201 and NAS-Bench-101, and what do they cost?
 
     python scripts/zero_cost_correlations.py --data DIR                # all 15,625 cells, 4,930 networks
     python scripts/zero_cost_correlations.py --data DIR --sample 300   # random cells, a first look
+    python scripts/zero_cost_correlations.py --data DIR --table nasbench101 --sample 500   # random networks
 
-DIR holds ``nasbench201_cifar10.csv.gz``: ``arch_str`` and accuracies, a row a cell. Prints rank correlations
-with a column of accuracies over all cells. One pass in training mode gives grad_norm, plain, snip and relu_logdet,
-another gives synflow; the CPU-seconds are those of the whole pass, of one thread.
+DIR holds ``nasbench201_cifar10.csv.gz``, ``arch_str`` and accuracies, a row a cell; or ``nasbench101.npz``, a row a
+network, of one training run each. Prints rank correlations with a column of accuracies over all rows, or over a
+random sample of them. One pass in training mode gives grad_norm, plain, snip and relu_logdet, another gives synflow;
+the CPU-seconds are those of the whole pass, of one thread.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import gzip
 import time
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from latentnas.benchmarks import csv_table, nasbench101_npz
 from latentnas.evaluation.metrics import kendall_tau
 from latentnas.evaluation.zero_cost import METRICS, NetworkSize, ZeroCost
-from latentnas.spaces import get_space
 
 PASS_OF = {"synflow": "flow", "params": None, "flops": None}
 
+TABLES = {
+    "nasbench201": ("nasbench201_cifar10.csv.gz", "cifar10_test_200"),
+    "nasbench101": ("nasbench101.npz", "test_accuracy@108#0"),
+}
+"""File and column of accuracies by table."""
 
-def read_table(path: Path, column: str) -> tuple[Tensor, Tensor]:
-    """Codes [n, 6] and accuracies [n] of the table."""
-    with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    codes = get_space("nasbench201").parse([row["arch_str"] for row in rows])
-    return codes, torch.tensor([float(row[column]) for row in rows], dtype=torch.float64)
+
+def read_table(name: str, folder: Path, column: str) -> tuple[Tensor, Tensor]:
+    """Codes [n, D] and accuracies [n] of the table, in the order of its file."""
+    path = folder / TABLES[name][0]
+    table = nasbench101_npz.read(path) if name == "nasbench101" else csv_table.read(path, space=name, column="arch_str")
+    if column not in table.metrics:
+        raise SystemExit(f"--column {column}: {path.name} has {', '.join(table.metrics)}")
+    return table.codes.long(), table.metrics[column].double()
 
 
 def spearman(left: Tensor, right: Tensor) -> float:
@@ -43,9 +50,10 @@ def spearman(left: Tensor, right: Tensor) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with nasbench201_cifar10.csv.gz")
-    parser.add_argument("--column", default="cifar10_test_200", help="column of accuracies")
-    parser.add_argument("--sample", type=int, help="number of random cells instead of all")
+    parser.add_argument("--data", type=Path, required=True, help="folder with the table")
+    parser.add_argument("--table", choices=TABLES, default="nasbench201")
+    parser.add_argument("--column", help="column of accuracies; by default CIFAR-10 test after the whole training")
+    parser.add_argument("--sample", type=int, help="number of random rows instead of all")
     parser.add_argument("--channels", type=int, default=8, help="channels of the first stage")
     parser.add_argument("--layers", type=int, default=3, help="cells in each of the three stages")
     parser.add_argument("--batch", type=int, default=32, help="noise images")
@@ -55,12 +63,14 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
 
-    codes, accuracy = read_table(args.data / "nasbench201_cifar10.csv.gz", args.column)
+    column = args.column or TABLES[args.table][1]
+    codes, accuracy = read_table(args.table, args.data, column)
+    rows_of_table = len(codes)
     if args.sample is not None:
         rows = torch.randperm(len(codes), generator=torch.Generator().manual_seed(args.seed))[: args.sample]
         codes, accuracy = codes[rows], accuracy[rows]
     measure = ZeroCost(
-        "nasbench201",
+        args.table,
         size=NetworkSize(channels=args.channels, layers=args.layers),
         batch=args.batch,
         image_size=args.image_size,
@@ -73,8 +83,11 @@ def main() -> None:
     total = time.process_time() - started
 
     networks = len(measure.space.canonical(codes).unique(dim=0))
+    which_cells = (
+        f"{len(codes):,} cells" if args.sample is None else f"{len(codes):,} random of {rows_of_table:,} cells"
+    )
     print(
-        f"nasbench201, {len(codes):,} cells, {networks:,} networks; {args.column}; {args.channels} channels, 3 x "
+        f"{args.table}, {which_cells}, {networks:,} networks; {column}; {args.channels} channels, 3 x "
         f"{args.layers} cells, {args.batch} noise images of {args.image_size} x {args.image_size}, seed {args.seed}"
     )
     print(f"{'metric':12s} {'Spearman':>9s} {'Kendall':>9s} {'CPU-seconds of its pass':>25s}")

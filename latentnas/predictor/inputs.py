@@ -10,8 +10,8 @@ from ..spaces import NO_EDGE, EdgeGraphs, SearchSpace
 from ..spaces.costs.tensors import cost_tensor
 
 
-def cell_facts(space: SearchSpace, *, op_features: int = 0, cell_features: int = 0) -> CellFacts:
-    """What encoders must know of ``space``, and of the numbers of features that are given with each cell."""
+def cell_facts(space: SearchSpace, *, op_features: int = 0, cell_features: int = 0, max_epochs: int = 0) -> CellFacts:
+    """What encoders must know of ``space``, and of the features and epochs that are given with each cell."""
     facts: dict[str, object] = {}
     edges = _edge_graphs(space, space.sample(1, seed=0))
     if edges is not None:
@@ -33,6 +33,7 @@ def cell_facts(space: SearchSpace, *, op_features: int = 0, cell_features: int =
         op_features=op_features,
         cell_features=cell_features,
         places=_places(space),
+        max_epochs=max_epochs,
         **facts,  # type: ignore[arg-type]
     )
 
@@ -44,6 +45,7 @@ def cell_inputs(
     op_features: Tensor | None = None,
     cell_features: Tensor | None = None,
     costs: bool = False,
+    epochs: Tensor | None = None,
 ) -> CellInputs:
     """The views of ``codes``, with the features that are given.
 
@@ -53,6 +55,7 @@ def cell_inputs(
         op_features: [B, N, F] float by vertex of the node view; they are moved onto the edges of the edge view, too.
         cell_features: [B, F'] float.
         costs: whether to add the costs of operations, in the spaces where they are known.
+        epochs: [B] long, after how many epochs of training the value of each cell is asked for.
     """
     codes = space.check_codes(codes)
     edges = _edge_graphs(space, codes)
@@ -68,6 +71,7 @@ def cell_inputs(
         cell_features,
         op_costs=cost_tensor(space, codes) if costs else None,
         vertex_edges=space.vertex_edges(codes) if costs and edges is not None else None,
+        epochs=epochs,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -12,64 +13,85 @@ from torch import Tensor
 
 from ..errors import ObservationError
 from ..spaces import SearchSpace
+from .epochs import LONGEST, TrainedEpochs, as_epochs
+
+Codes: TypeAlias = Tensor | Sequence[Sequence[int]]
+"""Cells as users give them, [n, D] integers; NumPy arrays are taken, too."""
+
+Values: TypeAlias = Tensor | Sequence[float]
+"""What cells are worth, as users give it, [n] numbers; NumPy arrays are taken, too."""
 
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """n different cells and what they are worth.
+    """n different cells and what they are worth; with ``epochs`` n different pairs of cell and number of epochs.
 
     Attributes:
         codes: [n, D] long, in the order of their first appearance.
         values: [n] double, finite, not all equal.
+        epochs: [n] long, after how many epochs of training each value was measured; None where that is not known.
     """
 
     codes: Tensor
     values: Tensor
+    epochs: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.values)
 
+    @property
+    def max_epochs(self) -> int:
+        """The largest number of epochs, 0 without them."""
+        return 0 if self.epochs is None else max(self.epochs.tolist(), default=0)
+
 
 def checked_labels(
-    space: SearchSpace, codes: Tensor | Sequence[Sequence[int]], values: Tensor | Sequence[float], *, canonical: bool
+    space: SearchSpace,
+    codes: Codes,
+    values: Values,
+    *,
+    canonical: bool,
+    epochs: TrainedEpochs | None = None,
 ) -> Labels:
     """Labels that can be learned from.
 
     A cell that is given several times counts once, with the mean of its values: repeated trainings of one network
-    differ by chance. With ``canonical`` all codes of a network are one cell.
+    differ by chance. With ``canonical`` all codes of a network are one cell. With ``epochs``, after how many epochs of
+    training each value was measured, this holds of equal numbers of epochs; one cell after several is several labels.
 
     Raises:
         InvalidCodeError: the codes are no cells of the space.
-        ObservationError: codes and values differ in number; a value is NaN or infinite; there are fewer than two
-            different cells, or all are worth the same, so that there is no order to learn.
+        ObservationError: codes, values and epochs differ in number; a value is NaN or infinite; epochs are no positive
+            integers; there are fewer than two different cells, or all are worth the same, so that there is no order to
+            learn.
     """
     codes = as_codes(space, codes)
     found = as_values(values, len(codes))
     kept = space.canonical(codes) if canonical else codes
-    distinct, number = distinct_rows(space, kept)
+    known = None if epochs is None else as_epochs(epochs, len(codes))
+    distinct, measured, number = distinct_measurements(space, kept, known)
     count = torch.bincount(number, minlength=len(distinct))
     mean = torch.zeros(len(distinct), dtype=torch.double).index_add(0, number, found) / count
     first = torch.full((len(distinct),), len(codes)).scatter_reduce(0, number, torch.arange(len(codes)), "amin")
     order = first.argsort()
-    if len(distinct) < 2:
+    cells = len(distinct) if measured is None else len(distinct_rows(space, distinct)[0])
+    if cells < 2:
         raise ObservationError(
-            f"a predictor learns an order from at least two different cells, got {len(distinct)} (of {len(codes)} rows)"
+            f"a predictor learns an order from at least two different cells, got {cells} (of {len(codes)} rows)"
         )
     if bool((mean == mean[0]).all()):
-        raise ObservationError(
-            f"all {len(distinct)} cells have the accuracy {float(mean[0])}: there is no order to learn"
-        )
-    return Labels(distinct[order], mean[order])
+        raise ObservationError(f"all {cells} cells have the accuracy {float(mean[0])}: there is no order to learn")
+    return Labels(distinct[order], mean[order], None if measured is None else measured[order])
 
 
-def as_codes(space: SearchSpace, codes: Tensor | Sequence[Sequence[int]]) -> Tensor:
+def as_codes(space: SearchSpace, codes: Codes) -> Tensor:
     """Checked codes on the CPU; NumPy arrays are taken, too: [B, D] long."""
     if isinstance(codes, np.ndarray):
         codes = torch.from_numpy(np.ascontiguousarray(codes))
     return space.check_codes(codes).cpu()
 
 
-def as_values(values: Tensor | Sequence[float], count: int) -> Tensor:
+def as_values(values: Values, count: int) -> Tensor:
     """Checked values of ``count`` cells on the CPU: [count] double.
 
     Raises:
@@ -98,3 +120,23 @@ def distinct_rows(space: SearchSpace, codes: Tensor) -> tuple[Tensor, Tensor]:
     found, number = torch.unique(space.positions(codes), return_inverse=True)
     first = torch.full((len(found),), len(codes)).scatter_reduce(0, number, torch.arange(len(codes)), "amin")
     return codes[first], number
+
+
+def distinct_measurements(
+    space: SearchSpace, codes: Tensor, epochs: Tensor | None
+) -> tuple[Tensor, Tensor | None, Tensor]:
+    """Different pairs of a cell and a number of epochs, or cells without epochs, in lexicographic order.
+
+    Args:
+        space: the space.
+        codes: [B, D] long.
+        epochs: [B] long in 0..LONGEST, or None.
+
+    Returns:
+        The pairs' codes [n, D] and epochs [n], and which of the pairs each row is, [B].
+    """
+    rows, number = distinct_rows(space, codes)
+    if epochs is None:
+        return rows, None, number
+    pairs, place = torch.unique(number * (LONGEST + 1) + epochs, return_inverse=True)
+    return rows[pairs // (LONGEST + 1)], pairs % (LONGEST + 1), place

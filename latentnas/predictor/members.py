@@ -36,13 +36,14 @@ class Reader:
     Args:
         space: the space.
         predictor: its encoder and its measures are taken.
+        max_epochs: the largest number of epochs that a cell is measured after, 0 without them.
 
     Attributes:
         standardizers: by kind of measure, of those that are given; set by :meth:`standardize` or by hand.
     """
 
-    def __init__(self, space: SearchSpace, predictor: Predictor) -> None:
-        self.space = space
+    def __init__(self, space: SearchSpace, predictor: Predictor, max_epochs: int = 0) -> None:
+        self.space, self.max_epochs = space, max_epochs
         self.measures: dict[str, Measure] = {}
         for kind in DIMS:
             given = measure_of(predictor, kind)
@@ -61,17 +62,17 @@ class Reader:
     def facts(self) -> CellFacts:
         """What encoders are built from."""
         sizes = {kind: len(each.center) for kind, each in self.standardizers.items() if kind != "targets"}
-        return cell_facts(self.space, **sizes)
+        return cell_facts(self.space, **sizes, max_epochs=self.max_epochs)
 
     @property
     def num_targets(self) -> int:
         """How many auxiliary targets there are."""
         return len(self.standardizers["targets"].center) if "targets" in self.standardizers else 0
 
-    def inputs(self, codes: Tensor) -> CellInputs:
-        """What encoders read of the cells [B, D]."""
+    def inputs(self, codes: Tensor, epochs: Tensor | None = None) -> CellInputs:
+        """What encoders read of the cells [B, D], and of the numbers of epochs [B] that are asked for."""
         features = {kind: self._standardized(kind, codes) for kind in ("op_features", "cell_features")}
-        return cell_inputs(self.space, codes, **features, costs=self.costs)
+        return cell_inputs(self.space, codes, **features, costs=self.costs, epochs=epochs)
 
     def targets(self, codes: Tensor) -> Tensor | None:
         """The auxiliary targets of the cells [B, D]: [B, t] float, None without any."""
@@ -99,6 +100,15 @@ def new_member(predictor: Predictor, reader: Reader, number: int) -> Ranker:
             target_weight=predictor.target_weight,
         )
     return model.eval()
+
+
+def grown_member(predictor: Predictor, reader: Reader, number: int, member: Ranker) -> Ranker:
+    """``member`` with room for the reader's ``max_epochs``: what is new of an embedding's rows is untrained."""
+    grown, learned = new_member(predictor, reader, number), member.state_dict()
+    for name, own in grown.state_dict().items():
+        known = learned[name]
+        (own if own.shape == known.shape else own[: len(known)]).copy_(known)
+    return grown
 
 
 def _new_encoder(predictor: Predictor, facts: CellFacts) -> CellEncoder:

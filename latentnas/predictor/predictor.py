@@ -15,19 +15,18 @@ from ..device import cpu_threads, resolve_device
 from ..errors import ConfigError, ObservationError
 from ..evaluation.metrics import kendall_tau
 from ..latent import LatentSpace
-from ..models.predictors import CellInputs, Comparator, encoder_class
+from ..models.predictors import CellInputs, encoder_class
 from ..seeding import derive_seed
 from ..spaces import SearchSpace
+from .epochs import TrainedEpochs, asked_epochs, label_epochs, refuse_unread
 from .features import Measure
 from .inputs import cell_facts
-from .labels import Labels, as_codes, as_values, checked_labels, distinct_rows
-from .members import Reader, new_member
+from .labels import Codes, Labels, Values, as_codes, as_values, checked_labels
+from .members import Reader, grown_member, new_member
 from .moments import ensemble_moments
+from .scoring import calibrate, scaled_scores
 from .settings import auto_predictor, checked_space
-from .training import Trainer, run_epochs, seeded
-
-CHUNK = 8192
-"""Cells scored at once: few enough that their states stay in the cache."""
+from .training import Trainer, run_epochs
 
 
 class Predictor(BaseEstimator):
@@ -39,6 +38,10 @@ class Predictor(BaseEstimator):
     Labels that are NaN or infinite, fewer than two different cells, and labels that are all equal are refused
     (:class:`~latentnas.errors.ObservationError`). A cell that is given several times counts once, with the mean of its
     values.
+
+    The encoder "gpnas-gcn" takes ``trained_epochs`` with its labels, after how many epochs of training each was
+    measured, one integer or one a cell (GPNAS's eq. 6 and 7); others refuse them. A cell measured after several
+    numbers of epochs is several labels. Predictions are asked for after one of these numbers, by default the largest.
 
     ``Predictor("auto")`` is :class:`.auto.AutoPredictor`, several rankers of different kinds that are weighted by
     cross-validation: it takes ``space``, ``seed``, ``device``, ``threads``, ``progress`` and, as ``options``, the other
@@ -81,7 +84,7 @@ class Predictor(BaseEstimator):
 
     Attributes:
         members_: the trained models, ``ensemble`` of them.
-        labels_: the different cells trained on, and their values.
+        labels_: the different cells trained on, their values, and epochs where they were given.
     """
 
     def __init__(
@@ -131,9 +134,10 @@ class Predictor(BaseEstimator):
 
     def fit(
         self,
-        codes: Tensor | Sequence[Sequence[int]],
-        accuracies: Tensor | Sequence[float],
+        codes: Codes,
+        accuracies: Values,
         *,
+        trained_epochs: TrainedEpochs | None = None,
         on_epoch: Callable[[int], None] | None = None,
     ) -> Predictor:
         """Train on evaluated cells.
@@ -141,6 +145,7 @@ class Predictor(BaseEstimator):
         Args:
             codes: [n, D] integers.
             accuracies: [n], larger is better.
+            trained_epochs: after how many epochs of training each was measured, an integer or [n], see the class.
             on_epoch: called after every epoch with its number; the predictor can be used inside.
 
         Raises:
@@ -150,23 +155,32 @@ class Predictor(BaseEstimator):
         space = self.checked_space()
         if self.encoder == "auto" and on_epoch is not None:
             raise ConfigError('Predictor: "auto" has no epochs that on_epoch could be called after')
-        labels = checked_labels(space, codes, accuracies, canonical=self.canonical)
-        self._train(space, labels, self.epochs, fresh=not (self.warm_start and self._is_fitted()), on_epoch=on_epoch)
+        fresh = not (self.warm_start and self._is_fitted())
+        codes = as_codes(space, codes)
+        measured = label_epochs(self.encoder, trained_epochs, len(codes), known=None if fresh else self.labels_)
+        labels = checked_labels(space, codes, accuracies, canonical=self.canonical, epochs=measured)
+        self._train(space, labels, self.epochs, fresh=fresh, on_epoch=on_epoch)
         return self
 
-    def partial_fit(self, codes: Tensor | Sequence[Sequence[int]], accuracies: Tensor | Sequence[float]) -> Predictor:
+    def partial_fit(
+        self, codes: Codes, accuracies: Values, *, trained_epochs: TrainedEpochs | None = None
+    ) -> Predictor:
         """Take more labels in: ``update_epochs`` epochs on all labels so far, from the weights as they are.
 
         The first call is a ``fit``; "auto" is fitted anew every time. A cell that was given before counts with the mean
-        of its old and its new value.
+        of its old and its new value. With ``trained_epochs``, which every call gives or none, new numbers of epochs may
+        be among them.
         """
         if not self._is_fitted():
-            return self.fit(codes, accuracies)
+            return self.fit(codes, accuracies, trained_epochs=trained_epochs)
         space = self.checked_space()
         codes = as_codes(space, codes)
-        new = as_values(accuracies, len(codes))
-        both = torch.cat([self.labels_.codes, codes]), torch.cat([self.labels_.values, new])
-        labels = checked_labels(space, *both, canonical=self.canonical)
+        known, new = self.labels_, as_values(accuracies, len(codes))
+        measured = label_epochs(self.encoder, trained_epochs, len(codes), known=known)
+        if known.epochs is not None and measured is not None:
+            measured = torch.cat([known.epochs, measured])
+        both = torch.cat([known.codes, codes]), torch.cat([known.values, new])
+        labels = checked_labels(space, *both, canonical=self.canonical, epochs=measured)
         self._train(space, labels, self.update_epochs, fresh=False, on_epoch=None)
         return self
 
@@ -179,12 +193,16 @@ class Predictor(BaseEstimator):
             return
         device = resolve_device(self.device)
         if fresh:
-            self._reader = Reader(space, self).standardize(labels.codes)
+            self._reader = Reader(space, self, labels.max_epochs).standardize(labels.codes)
             self.members_ = [new_member(self, self._reader, number).to(device) for number in range(self.ensemble)]
+        elif labels.max_epochs > self._reader.max_epochs:
+            self._reader.max_epochs = labels.max_epochs
+            grown = [grown_member(self, self._reader, *each) for each in enumerate(self.members_)]
+            self.members_ = [member.to(device) for member in grown]
         self.space_, self.labels_ = space, labels
         scale = labels.values.std(unbiased=False)
         values = ((labels.values - labels.values.mean()) / scale).float().to(device)
-        inputs = self._inputs(labels.codes)
+        inputs = self._inputs(labels.codes, labels.epochs)
         targets = self._reader.targets(labels.codes)
         rate = self.learning_rate
         if rate is None:
@@ -206,7 +224,7 @@ class Predictor(BaseEstimator):
         def after(epoch: int) -> None:
             if on_epoch is not None or epoch == epochs - 1:
                 self.members_ = [trainer.result for trainer in trainers]
-                self._calibrate(inputs)
+                calibrate(self, inputs)
             if on_epoch is not None:
                 on_epoch(epoch)
 
@@ -214,17 +232,9 @@ class Predictor(BaseEstimator):
         with cpu_threads(self.threads):
             run_epochs(trainers, inputs, values, targets, name=self.encoder, progress=self.progress, after=after)
 
-    def _calibrate(self, inputs: CellInputs) -> None:
-        """Note mean and deviation of every member's scores of the training cells."""
-        if self.loss == "comparator":
-            return
-        with torch.inference_mode():
-            scores = torch.stack([member(inputs) for member in self.members_]).double().cpu()  # [members, n]
-        self._center, self._spread = scores.mean(1), scores.std(1, unbiased=False)
-
     # --- prediction -------------------------------------------------------------------------------
 
-    def predict(self, codes: Tensor | Sequence[Sequence[int]], return_std: bool = False) -> Any:
+    def predict(self, codes: Codes, return_std: bool = False, *, trained_epochs: TrainedEpochs | None = None) -> Any:
         """What cells are worth, in units of the accuracies trained on.
 
         Ranking losses leave the scale of scores open, so each member's scores are shifted and scaled to the mean and
@@ -235,28 +245,32 @@ class Predictor(BaseEstimator):
         Args:
             codes: [B, D] integers.
             return_std: whether to return the standard deviation over the members of the ensemble, too.
+            trained_epochs: after how many epochs of training, an integer or [B], each one of those in the labels; None
+                for the largest of them.
 
         Returns:
             NumPy array [B] of doubles; with ``return_std`` a pair of them.
 
         Raises:
             ConfigError: ``return_std`` with a single model.
-            ObservationError: the predictor is not fitted.
+            ObservationError: the predictor is not fitted, or to no label of these ``trained_epochs``.
         """
         if self.encoder == "auto":
             self._check_fitted()
+            refuse_unread(self.encoder, trained_epochs)
             return self.auto_.predict(codes, return_std=return_std)
         if return_std and self.ensemble < 2:
             raise ConfigError("Predictor: return_std needs an ensemble of at least 2, got ensemble=1")
-        scores = self.member_scores(codes)
+        scores = self.member_scores(codes, trained_epochs=trained_epochs)
         mean = scores.mean(0).numpy()
         return (mean, scores.std(0).numpy()) if return_std else mean
 
-    def joint(self, codes: Tensor | Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    def joint(self, codes: Codes, *, trained_epochs: TrainedEpochs | None = None) -> tuple[Tensor, Tensor]:
         """Mean and covariance over the members of the ensemble, see :func:`.moments.ensemble_moments`.
 
         Args:
             codes: [B, D] integers.
+            trained_epochs: see :meth:`predict`.
 
         Returns:
             mean: [B] double, in units of the accuracies trained on.
@@ -268,63 +282,32 @@ class Predictor(BaseEstimator):
         """
         if self.encoder == "auto":
             self._check_fitted()
+            refuse_unread(self.encoder, trained_epochs)
             return self.auto_.joint(codes)
         if self.ensemble < 2 or self.loss == "comparator":
             raise ConfigError(
                 "Predictor: joint needs an ensemble of at least 2 of any loss but 'comparator', "
                 f"got ensemble={self.ensemble}, loss={self.loss!r}"
             )
-        return ensemble_moments(self.member_scores(codes))
+        return ensemble_moments(self.member_scores(codes, trained_epochs=trained_epochs))
 
-    def member_scores(self, codes: Tensor | Sequence[Sequence[int]]) -> Tensor:
-        """What each member of the ensemble predicts: double [members, B]."""
-        self._check_fitted()
-        self._refuse_auto("member_scores")
-        codes = as_codes(self.space_, codes)
-        kept = self.space_.canonical(codes) if self.canonical else codes
-        distinct, number = distinct_rows(self.space_, kept)  # equal cells are scored once, so they get equal scores
-        with cpu_threads(self.threads), torch.inference_mode():
-            if self.loss == "comparator":
-                return self._compared(distinct)[:, number]
-            parts = [self._scores(part) for part in distinct.split(CHUNK)]
-        scores = torch.cat(parts, 1) if parts else torch.zeros(len(self.members_), 0, dtype=torch.double)
-        known = self.labels_.values
-        flat = self._spread[:, None] <= 0  # a model that tells no cells apart predicts the mean
-        standard = (scores - self._center[:, None]) / torch.where(flat, 1.0, self._spread[:, None])
-        standard = torch.where(flat, 0.0, standard)
-        return (known.mean() + known.std(unbiased=False) * standard)[:, number]
+    def member_scores(self, codes: Codes, *, trained_epochs: TrainedEpochs | None = None) -> Tensor:
+        """What each member of the ensemble predicts, see :meth:`predict`: double [members, B]."""
+        return scaled_scores(self, *self._asked("member_scores", codes, trained_epochs))
 
-    def _scores(self, codes: Tensor) -> Tensor:
-        """Raw scores of at most CHUNK cells: double [members, B]."""
-        inputs = self._inputs(codes)
-        return torch.stack([member(inputs) for member in self.members_]).double().cpu()
+    def score(self, codes: Codes, accuracies: Values, *, trained_epochs: TrainedEpochs | None = None) -> float:
+        """Kendall's tau-b between predictions, see :meth:`predict`, and accuracies."""
+        predicted = self.predict(codes, trained_epochs=trained_epochs)
+        return kendall_tau(torch.from_numpy(predicted), torch.as_tensor(np.asarray(accuracies)))
 
-    def _compared(self, codes: Tensor) -> Tensor:
-        """Places of all cells in the order that each comparator sorts them into, as label quantiles."""
-        found = []
-        for number, member in enumerate(self.members_):
-            assert isinstance(member, Comparator)
-            parts = [member.encoder(self._inputs(part)) for part in codes.split(CHUNK)]
-            with seeded(derive_seed(self.seed, "pivots", number), torch.device("cpu")):
-                places = member.rank(torch.cat(parts)) if parts else torch.zeros(0)
-            found.append(torch.quantile(self.labels_.values, (places.double().cpu() + 0.5) / max(1, len(codes))))
-        return torch.stack(found)
-
-    def score(self, codes: Tensor | Sequence[Sequence[int]], accuracies: Tensor | Sequence[float]) -> float:
-        """Kendall's tau-b between predictions and accuracies."""
-        return kendall_tau(torch.from_numpy(self.predict(codes)), torch.as_tensor(np.asarray(accuracies)))
-
-    def explain(self, codes: Tensor | Sequence[Sequence[int]]) -> dict[str, Tensor]:
+    def explain(self, codes: Codes, *, trained_epochs: TrainedEpochs | None = None) -> dict[str, Tensor]:
         """What the first member's encoder weighed in each cell, see the encoder; of the cells as they are encoded.
 
         With ``canonical`` these are the canonical codes, ``space.canonical(codes)``.
         """
-        self._check_fitted()
-        self._refuse_auto("explain")
-        codes = as_codes(self.space_, codes)
-        kept = self.space_.canonical(codes) if self.canonical else codes
+        inputs = self._inputs(*self._asked("explain", codes, trained_epochs))
         with torch.inference_mode():
-            found = self.members_[0].encoder.explain(self._inputs(kept))
+            found = self.members_[0].encoder.explain(inputs)
         return {name: tensor.cpu() for name, tensor in found.items()}
 
     # --- storage ----------------------------------------------------------------------------------
@@ -376,9 +359,17 @@ class Predictor(BaseEstimator):
 
     # --- inside -----------------------------------------------------------------------------------
 
-    def _inputs(self, codes: Tensor) -> CellInputs:
+    def _asked(self, what: str, codes: Codes, trained_epochs: TrainedEpochs | None) -> tuple[Tensor, Tensor | None]:
+        """The cells that the method ``what`` is asked about, as they are encoded [B, D], and their epochs [B]."""
+        self._check_fitted()
+        self._refuse_auto(what)
+        codes = as_codes(self.space_, codes)
+        epochs = asked_epochs(self, trained_epochs, len(codes))
+        return (self.space_.canonical(codes) if self.canonical else codes), epochs
+
+    def _inputs(self, codes: Tensor, epochs: Tensor | None = None) -> CellInputs:
         """What the members read, where they are."""
-        return self._reader.inputs(codes).to(self._device())
+        return self._reader.inputs(codes, epochs).to(self._device())
 
     def _device(self) -> torch.device:
         return next(self.members_[0].parameters()).device

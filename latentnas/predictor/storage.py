@@ -18,6 +18,7 @@ from ..provenance import provenance
 from ..spaces import SearchSpace
 from ..weights import CONFIG, WEIGHTS, finite_tensor, load_state, read_config, read_tensors, write_model
 from .classical import ForestPredictor, GaussianProcessPredictor
+from .epochs import LONGEST, label_epochs
 from .features import Standardizer
 from .labels import Labels
 from .members import Reader, new_member
@@ -48,7 +49,10 @@ def save_predictor(predictor: Predictor, folder: str | Path) -> Path:
         "settings": settings,
         "provenance": provenance(),
     }
-    tensors = {"labels.codes": predictor.labels_.codes, "labels.values": predictor.labels_.values}
+    labels = predictor.labels_
+    tensors = {"labels.codes": labels.codes, "labels.values": labels.values}
+    if labels.epochs is not None:
+        tensors["labels.epochs"], config["max_epochs"] = labels.epochs, predictor._reader.max_epochs
     if predictor.encoder == "auto":
         auto = predictor.auto_
         tensors["shares"] = torch.tensor(list(auto.weights_.values()), dtype=torch.double)
@@ -105,18 +109,37 @@ def load_predictor(folder: str | Path, *, space: SearchSpace | None, device: tor
     values = take("labels.values").double()
     if values.shape != (len(codes),):
         raise WeightsError(f"{source}: labels.values has shape {list(values.shape)}, expected [{len(codes)}]")
-    predictor.space_, predictor.labels_ = space, Labels(codes, values)
+    epochs = _stored_epochs(predictor.encoder, tensors, len(codes), source)
+    predictor.space_, predictor.labels_ = space, Labels(codes, values, epochs)
     if predictor.encoder == "auto":
         predictor.auto_ = _load_auto(predictor, config, tensors, source)
     else:
-        _restore(predictor, tensors, source)
+        _restore(predictor, tensors, source, _stored_max_epochs(predictor.labels_, config, folder))
     return predictor
 
 
-def _restore(predictor: Predictor, tensors: dict[str, Tensor], source: Path) -> None:
+def _stored_epochs(encoder: str, tensors: dict[str, Tensor], count: int, source: Path) -> Tensor | None:
+    """After how many epochs of training the labels were measured: [count] long, None where they have none."""
+    try:
+        return label_epochs(encoder, tensors.get("labels.epochs"), count)
+    except LatentNASError as error:
+        raise WeightsError(f"{source}: labels.epochs: {error}") from None
+
+
+def _stored_max_epochs(labels: Labels, config: dict[str, Any], folder: Path) -> int:
+    """The largest number of epochs that the members have an embedding of, 0 without epochs."""
+    if labels.epochs is None:
+        return 0
+    found, least = config.get("max_epochs"), labels.max_epochs
+    if type(found) is not int or not least <= found <= LONGEST:
+        raise WeightsError(f"{folder / CONFIG}: max_epochs must be an integer in {least}..{LONGEST}, got {found!r}")
+    return found
+
+
+def _restore(predictor: Predictor, tensors: dict[str, Tensor], source: Path, max_epochs: int = 0) -> None:
     """Set what was learned by a predictor of a single encoder, whose space and labels are set."""
     take = partial(finite_tensor, tensors, source=source)
-    reader, target = Reader(predictor.space_, predictor), resolve_device(predictor.device)
+    reader, target = Reader(predictor.space_, predictor, max_epochs), resolve_device(predictor.device)
     reader.standardizers = {
         kind: Standardizer(take(f"{kind}.center"), take(f"{kind}.scale")) for kind in reader.measures
     }

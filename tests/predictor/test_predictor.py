@@ -101,14 +101,14 @@ def test_scores_do_not_depend_on_the_cells_scored_at_once(monkeypatch: pytest.Mo
     model = small(space="nasbench101", epochs=2).fit(codes, torch.arange(40.0))
     many = space.sample(500, seed=1)
     together = model.predict(many)
-    monkeypatch.setattr("latentnas.predictor.predictor.CHUNK", 7)
+    monkeypatch.setattr("latentnas.predictor.scoring.CHUNK", 7)
     assert np.allclose(model.predict(many), together, rtol=0, atol=1e-4 * together.std())
 
 
 def test_scoring_keeps_to_its_threads(fitted: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     inputs = fitted._inputs
-    monkeypatch.setattr(fitted, "_inputs", lambda codes: (seen.append(torch.get_num_threads()), inputs(codes))[1])
+    monkeypatch.setattr(fitted, "_inputs", lambda *asked: (seen.append(torch.get_num_threads()), inputs(*asked))[1])
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
