@@ -28,7 +28,7 @@ ENSEMBLE = {"epochs": 60, "ensemble": 4}
 """Settings of an encoder's :class:`latentnas.predictor.Predictor` that differ from its defaults: it is trained anew
 before every batch."""
 
-AUTO = {"members": ["gp", "gates"], "ensemble": 2}
+AUTO = {"members": ["gp", "gates-simplified"], "ensemble": 2}
 """The same for "auto"."""
 
 OWN = ("encoder", "space", "seed", "progress", "warm_start", "update_epochs")
@@ -179,7 +179,7 @@ def _deviation_faults(settings: dict[str, Any]) -> list[str]:
     if settings.get("loss") == "comparator":
         found.append("with the loss 'comparator' a cell's value depends on the cells it is asked with")
     size = "trees" if "trees" in settings else "ensemble"
-    members = settings.get("members", ["gates"]) or ["gp"]  # the other members of "auto" have deviations of their own
+    members = settings.get("members", ["gates"])  # the other members of "auto" have deviations of their own
     if settings[size] < 2 and not {"gp", "forest"} & {*members}:
         found.append(f"{size} must be at least 2, as deviations are those of its members, got {settings[size]}")
     return found

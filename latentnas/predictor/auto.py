@@ -10,6 +10,7 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
+from ..device import resolve_device
 from ..errors import ConfigError, LatentNASError, ObservationError
 from ..evaluation.metrics import kendall_tau
 from ..models.targets import NormalScores
@@ -25,8 +26,18 @@ from .predictor import Predictor
 
 Member: TypeAlias = Predictor | ForestPredictor | GaussianProcessPredictor
 
-MEMBERS = ("gp", "gates", "gates-edges", "hop", "forest")
+MEMBERS = ("gp", "gates-simplified", "gates", "gates-edges", "hop", "forest")
 """Rankers that can be combined."""
+
+DEFAULT_MEMBERS = MEMBERS[:3]
+
+NETWORKS: dict[str, tuple[str, dict[str, str]]] = {
+    "gates-simplified": ("gates-simplified", {}),
+    "gates": ("gates", {"view": "nodes"}),
+    "gates-edges": ("gates", {"view": "edges"}),
+    "hop": ("hop", {}),
+}
+"""The encoder of a member that is a network, and its options."""
 
 PSEUDO_LABELS = 20
 """With how many labels' weight equal shares are preferred."""
@@ -47,9 +58,9 @@ class AutoPredictor(BaseEstimator):
 
     Args:
         space: the search space, or its name.
-        members: some of "gp" (:class:`.classical.GaussianProcessPredictor`), "gates" (GATES on operations on vertices),
-            "gates-edges" (GATES on operations on edges, where the space has that view), "hop" and "forest"
-            (:class:`.classical.ForestPredictor`); None for all that the space has but the forest.
+        members: some of "gp" (:class:`.classical.GaussianProcessPredictor`), "gates-simplified", "gates" (GATES on
+            operations on vertices), "gates-edges" (GATES on operations on edges, where the space has that view), "hop"
+            and "forest" (:class:`.classical.ForestPredictor`).
         zero_cost: whether the Gaussian process and the forest read zero-cost metrics of every cell, too; see
             :func:`.classical.cell_features` for what that costs.
         ensemble: how many networks of a kind are trained on all labels.
@@ -71,9 +82,9 @@ class AutoPredictor(BaseEstimator):
         self,
         *,
         space: SearchSpace | str = "nasbench201",
-        members: Sequence[str] | None = None,
+        members: Sequence[str] = DEFAULT_MEMBERS,
         zero_cost: bool = False,
-        ensemble: int = 4,
+        ensemble: int = 3,
         folds: int = 3,
         least: int = 20,
         seed: int = 0,
@@ -99,7 +110,7 @@ class AutoPredictor(BaseEstimator):
         space = self.checked_space()
         labels = checked_labels(space, codes, accuracies, canonical=True)
         scores = NormalScores(labels.values).forward()
-        names = self.member_names(space)
+        names = tuple(self.members)
         parts = self._folds(scores, len(names))
         fitted: dict[str, Member] = {}
         held = torch.zeros(len(labels), len(names), dtype=torch.double)
@@ -108,7 +119,7 @@ class AutoPredictor(BaseEstimator):
                 fitted[name] = self.new_member(name, space).fit(labels.codes, scores)
                 bar.update()
                 held[:, column] = self._held_out(name, fitted[name], labels, scores, parts, bar)
-        weights = shares(held, scores) if parts else torch.full((len(names),), 1 / len(names))
+        weights = shares(held, scores) if parts else torch.full((len(names),), 1 / len(names), dtype=torch.double)
         self.cv_scores_ = {
             name: kendall_tau(column, scores) for name, column in zip(names, held.T, strict=True) if parts
         }
@@ -212,15 +223,19 @@ class AutoPredictor(BaseEstimator):
             space = get_space(self.space)
         except (LatentNASError, TypeError) as error:
             raise ConfigError(f"AutoPredictor: {error}") from None
+        try:
+            resolve_device(self.device)
+        except LatentNASError as error:
+            faults.append(str(error))
         names, known = self.members, self._known(space)
         listed = isinstance(names, Sequence) and not isinstance(names, str) and len(names) > 0
-        if names is not None and not (
-            listed and all(name in known for name in names) and len(set(names)) == len(names)
-        ):
-            faults.append(f"members must be None or list some of {', '.join(known)}, each once, got {names!r}")
+        if not (listed and all(name in known for name in names) and len(set(names)) == len(names)):
+            faults.append(f"members must list some of {', '.join(known)}, each once, got {names!r}")
         if not isinstance(self.zero_cost, bool):
             faults.append(f"zero_cost must be True or False, got {self.zero_cost!r}")
         elif self.zero_cost:
+            if listed and not {"gp", "forest"} & {*names}:
+                faults.append("zero_cost is for the members gp and forest, which are not among the members")
             faults += [f"zero_cost: {fault}" for fault in measure_faults(cell_zero_cost, space)]
         for name, low in (("ensemble", 1), ("folds", 2), ("least", 2), ("seed", 0), ("threads", 1)):
             value = getattr(self, name)
@@ -237,12 +252,6 @@ class AutoPredictor(BaseEstimator):
     def _known(space: SearchSpace) -> tuple[str, ...]:
         """The members that the space has."""
         return tuple(name for name in MEMBERS if name != "gates-edges" or cell_facts(space).has_edges)
-
-    def member_names(self, space: SearchSpace) -> tuple[str, ...]:
-        """The members to combine."""
-        if self.members is not None:
-            return tuple(self.members)
-        return tuple(name for name in self._known(space) if name != "forest")
 
     def _folds(self, scores: Tensor, members: int) -> list[Tensor]:
         """Rows that are held out together, stratified by value; none where shares are not cross-validated."""
@@ -266,10 +275,11 @@ class AutoPredictor(BaseEstimator):
             kind = GaussianProcessPredictor if name == "gp" else ForestPredictor
             features = (*known_features(space), "zero_cost") if self.zero_cost else None
             return kind(space=space, features=features, seed=seed % 2**31)
+        encoder, options = NETWORKS[name]
         return Predictor(
-            "hop" if name == "hop" else "gates",
+            encoder,
             space=space,
-            options={} if name == "hop" else {"view": "nodes" if name == "gates" else "edges"},
+            options=dict(options),
             average=0.2,
             ensemble=ensemble,
             seed=seed,

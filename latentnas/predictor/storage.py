@@ -55,6 +55,8 @@ def save_predictor(predictor: Predictor, folder: str | Path) -> Path:
         tensors["labels.epochs"], config["max_epochs"] = labels.epochs, predictor._reader.max_epochs
     if predictor.encoder == "auto":
         auto = predictor.auto_
+        # what it was when it was fitted, whatever becomes of the defaults
+        settings["options"] = {**(settings["options"] or {}), "members": list(auto.members), "ensemble": auto.ensemble}
         tensors["shares"] = torch.tensor(list(auto.weights_.values()), dtype=torch.double)
         config["cv_scores"] = auto.cv_scores_
         for name, part in auto.members_.items():
@@ -158,15 +160,21 @@ def _restore(predictor: Predictor, tensors: dict[str, Tensor], source: Path, max
 
 def _load_auto(predictor: Predictor, config: dict[str, Any], tensors: dict[str, Tensor], source: Path) -> AutoPredictor:
     auto = auto_predictor(predictor)
-    names = auto.member_names(predictor.space_)
+    names = tuple(auto.members)
     weights = finite_tensor(tensors, "shares", source=source).double()
     if weights.shape != (len(names),):
         raise WeightsError(f"{source}: shares has shape {list(weights.shape)}, expected [{len(names)}]")
+    if bool((weights < 0).any()) or abs(float(weights.sum()) - 1) > 1e-6:
+        raise WeightsError(f"{source}: shares must be at least 0 and have the sum 1, got {weights.tolist()}")
     labels = Labels(predictor.labels_.codes, NormalScores(predictor.labels_.values).forward())
     members: dict[str, Member] = {}
     for name in names:
         part, prefix = auto.new_member(name, predictor.space_), f"{name}."
-        own = {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
+        own = {
+            key.removeprefix(prefix): finite_tensor(tensors, key, source=source)
+            for key in tensors
+            if key.startswith(prefix)
+        }
         if isinstance(part, GaussianProcessPredictor):
             try:
                 part.restore(labels, own)

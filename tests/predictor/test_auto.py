@@ -123,6 +123,8 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
     folder = Predictor("auto", options={"members": ("gp", "forest")}).fit(codes, worth(codes)).save(tmp_path / "auto")
     tensors = load_file(folder / "model.safetensors")
     for name, tensor, words in (
+        ("shares", torch.tensor([3.0, -2]).double(), "shares must be at least 0"),
+        ("gp.mean_module.raw_constant", torch.tensor(torch.nan), "raw_constant has values that are not finite"),
         ("shares", torch.ones(3).double(), r"shares has shape \[3\], expected \[2\]"),
         ("gp.mean_module.raw_constant", torch.ones(2).double(), "gp: .*of another shape: .*raw_constant"),
         ("gp.unknown", torch.ones(2).double(), "gp: .*unknown or of another shape: .*unknown"),
@@ -141,12 +143,13 @@ def test_scikit_learn_habits() -> None:
     assert bool(np.isfinite(scores).all())
 
 
-def test_members_are_all_that_the_space_has() -> None:
-    assert AutoPredictor().member_names(SPACE) == ("gp", "gates", "gates-edges", "hop")
-    on_vertices = get_space("nasbench101")
-    assert AutoPredictor().member_names(on_vertices) == ("gp", "gates", "hop")
-    with pytest.raises(ConfigError, match="members must be None or list some of gp, gates, hop, forest"):
-        AutoPredictor(space=on_vertices, members=("gates-edges",)).checked_space()
+def test_members_are_those_that_the_space_has() -> None:
+    assert AutoPredictor().members == ("gp", "gates-simplified", "gates")
+    AutoPredictor(members=("gp", "gates-edges", "hop")).checked_space()
+    with pytest.raises(ConfigError, match="members must list some of gp, gates-simplified, gates, hop, forest"):
+        AutoPredictor(space="nasbench101", members=("gates-edges",)).checked_space()
+    with pytest.raises(ConfigError, match="zero_cost is for the members gp and forest"):
+        AutoPredictor(members=("gates",), zero_cost=True).checked_space()
 
 
 def test_held_out_predictions_of_the_process_come_from_the_other_labels() -> None:
