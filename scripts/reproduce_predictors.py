@@ -47,6 +47,7 @@ from latentnas.errors import LatentNASError
 from latentnas.evaluation.metrics import kendall_tau, n_at_k, precision_at_k
 from latentnas.models.predictors import LOSSES, list_encoders
 from latentnas.predictor import ForestPredictor, GaussianProcessPredictor, Predictor
+from latentnas.predictor.settings import auto_predictor
 from latentnas.progress import Progress
 from latentnas.provenance import provenance
 from latentnas.spaces import NASBench1Shot1
@@ -161,6 +162,7 @@ class Run:
     n10: int
     precision: dict[str, float]
     cpu_seconds: float
+    parameters: str = ""
 
 
 def read_table(name: str, folder: Path) -> tuple[Tensor, Tensor, int]:
@@ -248,6 +250,7 @@ def run(
         subset=subset,
         seed=seed,
         settings=settings,
+        parameters=parameters_of(predictor),
         tau=statistics.fmean(taus) if taus else kendall_tau(scores, actual),
         n5=n_at_k(scores, actual, 5),
         n10=n_at_k(scores, actual, 10),
@@ -328,7 +331,9 @@ def main() -> None:
     with Progress(len(wanted), "training", unit="run") as bar:
         for row, size, subset, seed in wanted:
             key = {"table": args.table, "model": row.model, "loss": row.loss, "size": size, "subset": subset}
-            key |= {"seed": seed, "settings": joined(args.settings, row.settings)}
+            settings = joined(args.settings, row.settings)
+            made = new_predictor(row, args.table, seed, settings)
+            key |= {"seed": seed, "settings": settings, "parameters": parameters_of(made)}
             result = done.get(identity(key))
             if result is None:
                 result = run(args, table, row, size=size, subset=subset, seed=seed)
@@ -353,8 +358,15 @@ def rows_of(args: argparse.Namespace) -> list[Row]:
 
 def identity(run: dict[str, Any]) -> str:
     """What makes two runs the same."""
-    names = ("table", "model", "loss", "size", "subset", "seed", "settings")
-    return json.dumps({name: run[name] for name in names}, sort_keys=True)
+    names = ("table", "model", "loss", "size", "subset", "seed", "settings", "parameters")
+    return json.dumps({name: run.get(name) for name in names}, sort_keys=True)
+
+
+def parameters_of(predictor: Predictor | ForestPredictor | GaussianProcessPredictor) -> str:
+    """All settings of a model, those left at their defaults, too, which may change: JSON."""
+    auto = isinstance(predictor, Predictor) and predictor.encoder == "auto"
+    found = (auto_predictor(predictor) if auto else predictor).get_params(deep=False)
+    return json.dumps({name: value for name, value in found.items() if name != "space"}, sort_keys=True, default=str)
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def test_help_lists_the_commands_in_the_order_of_their_use() -> None:
 def test_help_names_choices_and_defaults() -> None:
     text = run("search", "--help").stdout
     for name in (*list_strategies(), *list_evaluators(), *list_surrogates()):
-        assert re.search(rf"\b{name}\b", text)
+        assert re.search(rf"(?<![\w-]){re.escape(name)}(?![\w+-])", text), name
     defaults = re.findall(r"\(default: ([^)]+)\)", text)
     assert defaults == [
         "nasbench201", "latent-bo", "tabular", "100", "5", "10", "0", "gp", "runs/campaigns.db", "runs/NAME-report",

@@ -63,6 +63,32 @@ def test_options() -> None:
     assert not seen & set(SPACE.keys(SPACE.parse([row["cell"] for row in rows])))
 
 
+def test_auto_writes_deviations_and_is_stored() -> None:
+    run("--out", "r.csv", "--sample", "50", "--model", "auto", "--set", "options={members: [gp]}", "--save", "auto")
+    rows = rows_of("r.csv")
+    assert list(rows[0]) == ["cell", "score", "std"] and all(float(row["std"]) > 0 for row in rows)
+    predicted = Predictor.load("auto", device="cpu").predict(SPACE.parse([row["cell"] for row in rows]))
+    assert predicted.tolist() == pytest.approx([float(row["score"]) for row in rows], rel=1e-4)
+
+
+def test_nar_is_trained_by_its_own_loss() -> None:
+    small = ("--set", "epochs=1", "--set", "head=[4]", "--device", "cpu")
+    run("--out", "r.csv", "--sample", "5", "--model", "nar", "--save", "nar", *small)
+    assert Predictor.load("nar", device="cpu").loss == "nar"
+
+
+def test_files_that_cannot_be_written_are_refused_before_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    def train(*_: object, **__: object) -> None:
+        raise AssertionError("trained")
+
+    monkeypatch.setattr(Predictor, "fit", train)
+    Path("folder").mkdir()
+    assert "--out folder: cannot be written: it is a folder" in run("--out", "folder", code=2).stderr
+    refused = run("--out", "labels.csv/r.csv", code=2).stderr
+    assert "labels.csv is a file, not a folder" in refused and refused.count("\n") == 1
+    assert "--save" in run("--out", "r.csv", "--save", "labels.csv/x", code=2).stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -71,6 +97,7 @@ def test_options() -> None:
         (("--set", "epoch=3"), "--set epoch=...: no further setting"),
         (("--top", "0"), "--top must be at least 1"),
         (("--set", "epochs=0"), "epochs must be a positive integer"),
+        (("--device", "foo"), "foo"),
     ],
 )
 def test_errors_are_one_line(arguments: tuple[str, ...], message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from ..predictor import Predictor
 
 MAX_CELLS = 12
+
+EXPLAINED = ("hop", "nar")
+"""Encoders that weigh something that can be drawn."""
 
 
 @app.command("explain")
@@ -42,7 +46,9 @@ def explain(
     from ..predictor import Predictor
     from ..report.explain import explain_cells
     from ..report.explain_pictures import draw_explanation
+    from ..spaces import get_space
     from .draw import FORMATS, _save
+    from .rank import check_writable
 
     faults = []
     if out.suffix.lower() not in FORMATS:
@@ -58,8 +64,13 @@ def explain(
         faults.append(f"{source} is a stored predictor: leave {', '.join(given)} out")
     if not stored and space is None:
         faults.append(f"{source} is no folder; with a CSV, give its --space NAME")
+    if model not in (None, *EXPLAINED):
+        faults.append(f"--model must be one of {', '.join(EXPLAINED)}, got {model!r}: others weigh nothing to be drawn")
     if faults:
         raise ConfigError("\n".join(faults))
+    check_writable("--out", out.expanduser())
+    if cell and space is not None:
+        get_space(space).parse(cell)  # a text that is no cell is refused before anything is trained
     if stored:
         predictor = Predictor.load(source.expanduser())
     else:
@@ -67,6 +78,8 @@ def explain(
     found_space = predictor.space_
     codes = found_space.parse(cell) if cell else found_space.sample(sample or 1, seed=seed)
     found = explain_cells(predictor, codes)
+    if minimize:  # the predictor learned the negative of what is less the better
+        found = replace(found, scores=-found.scores)
     parts = ["shares of attention"] if found.attention is not None else []
     parts += ["probabilities of the quality tiers"] if found.tiers is not None else []
     count = len(predictor.labels_)
@@ -86,9 +99,10 @@ def _trained(
     minimize: bool,
     seed: int,
 ) -> Predictor:
-    from .rank import fit_on_csv, predictor_of
+    from .rank import fit_on_csv, own_loss, predictor_of
 
-    settings = {"encoder": model, "loss": "nar" if model == "nar" else "hinge", "seed": seed, "progress": True}
+    loss = own_loss(model)
+    settings = {"encoder": model, "seed": seed, "progress": True, **({} if loss is None else {"loss": loss})}
     predictor = predictor_of(space, settings, further)
     fit_on_csv(predictor, source, column, metric, minimize)
     return predictor

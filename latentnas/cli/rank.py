@@ -32,8 +32,12 @@ def rank(
     model: Annotated[
         str, typer.Option(help="The predictor: gates, gates++, gates-simplified, hop, nar, auto, or another encoder.")
     ] = "gates",
-    loss: Annotated[str, typer.Option(help="The loss it is trained by.")] = "hinge",
-    ensemble: Annotated[int, typer.Option(help="Models to train; from 2 on a column std is written.")] = 1,
+    loss: Annotated[
+        str | None, typer.Option(help="The loss it is trained by; by default hinge, for nar its own.")
+    ] = None,
+    ensemble: Annotated[
+        int | None, typer.Option(help="Models to train; from 2 on, and for auto, a column std is written.")
+    ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A further setting of the predictor.")
     ] = None,
@@ -47,33 +51,42 @@ def rank(
     device: Annotated[str | None, typer.Option(help="Where to train; by default the GPU where there is one.")] = None,
 ) -> None:
     """Train a predictor on evaluated cells and rank the space with it."""
+    import torch
+
     from ..errors import ConfigError
     from ..spaces import get_space
 
     for name, number in (("--sample", sample), ("--top", top)):
         if number is not None and number < 1:
             raise ConfigError(f"{name} must be at least 1, got {number}")
-    settings: dict[str, Any] = {"encoder": model, "loss": loss, "ensemble": ensemble, "seed": seed, "device": device}
-    predictor = predictor_of(space, {**settings, "progress": True}, set_ or [])
+    out = out.expanduser()
+    check_writable("--out", out)
+    if save is not None:
+        check_writable("--save", save.expanduser() / "model.safetensors")
+    settings: dict[str, Any] = {"encoder": model, "seed": seed, "device": device, "progress": True}
+    for key, value in (("loss", loss or own_loss(model)), ("ensemble", ensemble)):
+        if value is not None:
+            settings[key] = value
+    predictor = predictor_of(space, settings, set_ or [])
     found_space = get_space(space)
     codes, name, left_out = fit_on_csv(predictor, labels, column, metric, minimize)
     candidates = _candidates(found_space, sample, seed)
     if unseen:
         candidates = candidates[~_among(found_space, candidates, codes)]
-    scores = predictor.member_scores(candidates)
-    mean, std = scores.mean(0), scores.std(0) if len(scores) > 1 else None
+    if save is not None:
+        predictor.save(save.expanduser())
+    deviations = model == "auto" or predictor.ensemble > 1
+    moments = predictor.predict(candidates, return_std=True) if deviations else (predictor.predict(candidates),)
+    mean, *stds = map(torch.from_numpy, moments)
     best = mean.argsort(descending=True, stable=True)[:top]
-    out = out.expanduser()
     out.parent.mkdir(parents=True, exist_ok=True)
     with out.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["cell", "score"] if std is None else ["cell", "score", "std"])
+        writer.writerow(["cell", "score", *["std" for _ in stds]])
         for part in best.split(BLOCK):
-            columns = [mean[part] * (-1 if minimize else 1)] + ([] if std is None else [std[part]])
+            columns = [mean[part] * (-1 if minimize else 1), *(std[part] for std in stds)]
             numbers = [[f"{x:.6g}" for x in values_of.tolist()] for values_of in columns]
             writer.writerows(zip(found_space.format(candidates[part]), *numbers, strict=True))
-    if save is not None:
-        predictor.save(save.expanduser())
     without = f"; {left_out:,} cells without" if left_out else ""
     unit = "networks" if predictor.canonical else "cells"
     print_pairs(
@@ -85,6 +98,21 @@ def rank(
             *([("predictor", str(save))] if save is not None else []),
         ]
     )
+
+
+def own_loss(model: str) -> str | None:
+    """The loss that an encoder is made for, where it is not a predictor's default."""
+    return "nar" if model == "nar" else None
+
+
+def check_writable(option: str, path: Path) -> None:
+    """Refuse a file that cannot be written, before anything is trained for it."""
+    from ..errors import ConfigError
+    from ..weights import why_not_writable
+
+    reason = "it is a folder" if path.is_dir() else why_not_writable(path.parent)
+    if reason is not None:
+        raise ConfigError(f"{option} {path}: cannot be written: {reason}")
 
 
 def predictor_of(space: str, settings: dict[str, Any], further: list[str]) -> Predictor:

@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -203,7 +203,7 @@ def restore_gp(
         parameters: :attr:`Surrogate.parameters`.
 
     Raises:
-        ObservationError: parameters are missing, unknown or have another shape.
+        ObservationError: parameters are missing, unknown, of another shape or out of their bounds.
     """
     from botorch.models import SingleTaskGP
 
@@ -219,6 +219,11 @@ def restore_gp(
     with torch.no_grad():
         for name, parameter in own.items():
             parameter.copy_(parameters[name])
+    for name, parameter, constraint in cast("Any", model).named_parameters_and_constraints():
+        if constraint is None:
+            continue
+        if not bool(constraint.check(constraint.transform(parameter))):
+            raise ObservationError(f"restore_gp: {name} is out of its bounds: {parameter.detach().flatten().tolist()}")
     model.eval()
     return Surrogate(model, transform)
 

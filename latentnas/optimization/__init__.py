@@ -58,22 +58,27 @@ def get_strategy(
     if name not in _STRATEGIES:
         raise UnknownNameError("strategy", name, _STRATEGIES)
     build = _STRATEGIES[name]
-    if surrogate is not None:
+    if surrogate is not None or "surrogate_options" in options:
         takers = [other for other in list_strategies() if "surrogate" in _parameters(other)]
         if name not in takers:
+            got = options.get("surrogate_options") if surrogate is None else surrogate
             raise ConfigError(
-                f"{name}: takes no surrogate, got {surrogate!r}; cells are judged by one in {', '.join(takers)}"
+                f"{name}: takes no surrogate, got {got!r}; cells are judged by one in {', '.join(takers)}"
             )
     takes = [p for p in _parameters(name) if p not in ("space", "seed")]
     unknown = [option for option in options if option not in takes]
     if unknown:
-        known = ", ".join(p for p in takes if p not in ("initial", "latent", "surrogate")) or "none"
+        known = ", ".join(p for p in takes if p not in GIVEN_APART) or "none"
         raise ConfigError(f"{name}: unknown option {', '.join(map(repr, unknown))}; known: {known}")
     if latent is not None and "latent" not in takes:
         raise ConfigError(f"{name}: takes no latent space, got {latent!r}")
     given = {"initial": initial, "latent": latent, "surrogate": surrogate}
     options |= {key: value for key, value in given.items() if key in takes and value is not None}
     return build(space, seed=seed, **options)
+
+
+GIVEN_APART = ("initial", "latent", "surrogate", "surrogate_options")
+"""Arguments of strategies that a campaign has settings of its own for."""
 
 
 def _parameters(name: str) -> list[str]:

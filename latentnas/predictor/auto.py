@@ -10,7 +10,6 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
-from ..device import resolve_device
 from ..errors import ConfigError, LatentNASError, ObservationError
 from ..evaluation.metrics import kendall_tau
 from ..models.targets import NormalScores
@@ -23,6 +22,7 @@ from .inputs import cell_facts
 from .labels import Labels, as_codes, checked_labels
 from .moments import mixture_moments, with_deviations
 from .predictor import Predictor
+from .settings import device_faults
 
 Member: TypeAlias = Predictor | ForestPredictor | GaussianProcessPredictor
 
@@ -223,10 +223,7 @@ class AutoPredictor(BaseEstimator):
             space = get_space(self.space)
         except (LatentNASError, TypeError) as error:
             raise ConfigError(f"AutoPredictor: {error}") from None
-        try:
-            resolve_device(self.device)
-        except LatentNASError as error:
-            faults.append(str(error))
+        faults += device_faults(self.device)
         names, known = self.members, self._known(space)
         listed = isinstance(names, Sequence) and not isinstance(names, str) and len(names) > 0
         if not (listed and all(name in known for name in names) and len(set(names)) == len(names)):

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
+from sklearn.base import clone
 from torch import Tensor
 
 from ..device import cpu_threads, resolve_device
@@ -83,6 +84,7 @@ def measure_predictor(
     for name, value in {"labels": labels, "cells": cells, "threads": threads, "repeats": repeats}.items():
         if value < 1:
             raise ConfigError(f"measure_predictor: {name} must be at least 1, got {value}")
+    predictor = clone(predictor).set_params(threads=threads)
     space, device = get_space(predictor.space), resolve_device(predictor.device)
     clock, memory = Clock(device), PeakMemory(device)
     codes = distinct_rows(space, space.canonical(space.sample(labels, seed=0)))[0]

@@ -144,6 +144,8 @@ class FeaturePredictor(BaseEstimator, ABC):
             ObservationError: the predictor is not fitted.
         """
         mean, std = self.predict(codes, return_std=True)
+        if len(mean) == 0:
+            return torch.from_numpy(mean), torch.zeros(0, 0, dtype=torch.double)
         canonical = self.space_.canonical(as_codes(self.space_, codes))
         covariance = self._covariance(cell_features(self.space_, canonical, self._names))
         return torch.from_numpy(mean), with_deviations(covariance, torch.from_numpy(std))

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
+from ..device import resolve_device
 from ..errors import ConfigError, LatentNASError, UnknownNameError
 from ..latent import resolve_latent
 from ..models.predictors import LOSSES, encoder_class, encoder_faults, list_encoders
@@ -51,6 +53,7 @@ def checked_space(predictor: Predictor) -> SearchSpace:
     if predictor.encoder == "auto":
         return auto_predictor(predictor).checked_space()
     faults = [
+        *device_faults(predictor.device),
         *_loss_faults(predictor),
         *_number_faults(predictor),
         *_measure_faults(predictor, space),
@@ -101,6 +104,15 @@ def _same(value: object, default: object) -> bool:
     if isinstance(value, list) and isinstance(default, tuple):  # as it comes back from JSON
         value = tuple(value)
     return value is default or (type(value) is type(default) and value == default)
+
+
+def device_faults(device: torch.device | str | None) -> list[str]:
+    """Why nothing can be trained on the device, as a list of at most one sentence."""
+    try:
+        resolve_device(device)
+    except LatentNASError as error:
+        return [str(error)]
+    return []
 
 
 def _loss_faults(predictor: Predictor) -> list[str]:

@@ -166,6 +166,10 @@ def _load_auto(predictor: Predictor, config: dict[str, Any], tensors: dict[str, 
         raise WeightsError(f"{source}: shares has shape {list(weights.shape)}, expected [{len(names)}]")
     if bool((weights < 0).any()) or abs(float(weights.sum()) - 1) > 1e-6:
         raise WeightsError(f"{source}: shares must be at least 0 and have the sum 1, got {weights.tolist()}")
+    known = {"labels", "shares", *names}
+    unknown = sorted(key for key in tensors if key.partition(".")[0] not in known)
+    if unknown:
+        raise WeightsError(f"{source}: no part of this predictor is called {unknown[0]!r}")
     labels = Labels(predictor.labels_.codes, NormalScores(predictor.labels_.values).forward())
     members: dict[str, Member] = {}
     for name in names:

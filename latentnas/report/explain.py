@@ -45,9 +45,11 @@ def explain_cells(predictor: Predictor, codes: Tensor) -> Explanation:
     """Ask a fitted predictor of cells [B, D].
 
     Raises:
-        ConfigError: its encoder explains nothing.
+        ConfigError: its encoder explains nothing, or was not trained to.
         ObservationError: it is not fitted.
     """
+    if predictor.encoder == "nar" and predictor.loss != "nar":
+        raise ConfigError(f"the tiers of this 'nar' were not trained: its loss is {predictor.loss!r}, not 'nar'")
     found = predictor.explain(codes)
     if not found:
         raise ConfigError(f"the encoder {predictor.encoder!r} weighs nothing that could be drawn; 'hop' and 'nar' do")

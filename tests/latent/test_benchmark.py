@@ -71,18 +71,18 @@ def test_numbers_below_one(name: str) -> None:
 
 def test_the_precision_is_that_of_the_training_steps_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     steps, products, before = set(), set(), torch.get_float32_matmul_precision()
-    loss, product = GraphVAE.loss, benchmark._Clock.matrix_product
+    loss, product = GraphVAE.loss, benchmark.Clock.matrix_product
 
     def spied_loss(self: GraphVAE, graphs: NodeGraphs) -> VAELoss:
         steps.add(torch.get_float32_matmul_precision())
         return loss(self, graphs)
 
-    def spied_product(self: benchmark._Clock) -> float:
+    def spied_product(self: benchmark.Clock) -> float:
         products.add(torch.get_float32_matmul_precision())
         return product(self)
 
     monkeypatch.setattr(GraphVAE, "loss", spied_loss)
-    monkeypatch.setattr(benchmark._Clock, "matrix_product", spied_product)
+    monkeypatch.setattr(benchmark.Clock, "matrix_product", spied_product)
     latent = untrained(get_space("enas_macro3"), tiny(), device="cpu")
     measure_model(latent, batch=2, cells=2, repeats=1, precision="medium")
     assert (steps, products) == ({"medium"}, {"highest"})

@@ -196,7 +196,7 @@ def test_a_space_without_costs() -> None:
 def test_bad_settings_are_named() -> None:
     codes, values = SPACE.sample(5, seed=0), torch.arange(5.0)
     with pytest.raises(
-        ConfigError, match=r"members must be None or list some of gp, gates.*; zero_cost must be.*; folds must be an"
+        ConfigError, match=r"members must list some of gp, gates.*; zero_cost must be.*; folds must be an"
     ):
         AutoPredictor(members=("gp", "gp"), zero_cost=1, folds=1).fit(codes, values)
     with pytest.raises(

@@ -267,5 +267,7 @@ def test_explain_returns_attention() -> None:
 
 
 def test_an_unknown_encoder_is_told_of_auto() -> None:
-    with pytest.raises(ConfigError, match=r"unknown encoder 'xyz'. Known: auto, gates, gates\+\+, gcn.*renas"):
+    with pytest.raises(
+        ConfigError, match=r"unknown encoder 'xyz'. Known: auto, gates, gates\+\+, gates-simplified, gcn.*renas"
+    ):
         Predictor("xyz").checked_space()
