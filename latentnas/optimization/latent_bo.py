@@ -86,7 +86,7 @@ class LatentBO(LatentStrategy):
             predictor, judges, ard, exact_limit and num_inducing have no meaning and are refused.
         surrogate_options: settings of the predictor, JSON types: those of :class:`latentnas.predictor.Predictor`,
             ``AutoPredictor`` or ``ForestPredictor`` but :data:`.judges.OWN`; an encoder's defaults are
-            :data:`.judges.ENSEMBLE`, on the CPU.
+            :data:`.judges.ENSEMBLE`, those of "auto" :data:`.judges.AUTO`, on the CPU.
         seed: seed of every random choice.
 
     Raises:
