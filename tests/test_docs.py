@@ -21,8 +21,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SHELL = ("console", "bash", "sh")
 NOT_RUN_HERE = (
-    "latentnas pretrain", "latentnas rank", "latentnas explain", "bench predictors", "bench models --published", "runs/demo", "postgresql",
-    "--evaluator train", "--time-limit",
+    "latentnas pretrain", "latentnas rank", "latentnas explain", "bench predictors",
+    "bench models --published", "runs/demo", "postgresql", "--evaluator train", "--time-limit",
 )  # fmt: skip
 """Commands with one of these take long or need a server or earlier ones: only their options are checked."""
 
