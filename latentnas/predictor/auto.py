@@ -39,6 +39,9 @@ NETWORKS: dict[str, tuple[str, dict[str, str]]] = {
 }
 """The encoder of a member that is a network, and its options."""
 
+UNTRAINED = ("zero_cost", "expressivity")
+"""Measures of untrained networks that networks read beside their embeddings with ``zero_cost``."""
+
 PSEUDO_LABELS = 20
 """With how many labels' weight equal shares are preferred."""
 
@@ -61,7 +64,7 @@ class AutoPredictor(BaseEstimator):
         members: some of "gp" (:class:`.classical.GaussianProcessPredictor`), "gates-simplified", "gates" (GATES on
             operations on vertices), "gates-edges" (GATES on operations on edges, where the space has that view), "hop"
             and "forest" (:class:`.classical.ForestPredictor`).
-        zero_cost: whether the Gaussian process and the forest read zero-cost metrics of every cell, too; see
+        zero_cost: whether all members read zero-cost metrics of every cell, too, networks beside their embeddings; see
             :func:`.classical.cell_features` for what that costs.
         ensemble: how many networks of a kind are trained on all labels.
         folds: K.
@@ -231,8 +234,6 @@ class AutoPredictor(BaseEstimator):
         if not isinstance(self.zero_cost, bool):
             faults.append(f"zero_cost must be True or False, got {self.zero_cost!r}")
         elif self.zero_cost:
-            if listed and not {"gp", "forest"} & {*names}:
-                faults.append("zero_cost is for the members gp and forest, which are not among the members")
             faults += [f"zero_cost: {fault}" for fault in measure_faults(cell_zero_cost, space)]
         for name, low in (("ensemble", 1), ("folds", 2), ("least", 2), ("seed", 0), ("threads", 1)):
             value = getattr(self, name)
@@ -277,6 +278,7 @@ class AutoPredictor(BaseEstimator):
             encoder,
             space=space,
             options=dict(options),
+            cell_features=UNTRAINED if self.zero_cost else None,
             average=0.2,
             ensemble=ensemble,
             seed=seed,

@@ -18,7 +18,7 @@ from ..evaluation.metrics import kendall_tau
 from ..models.targets import NormalScores
 from ..spaces import SearchSpace, get_space
 from ..spaces.features import flow_statistics, one_hot_features, path_counts
-from .features import cell_zero_cost, measure_faults, measured
+from .features import cell_expressivity, cell_zero_cost, measure_faults, measured
 from .labels import Labels, as_codes, checked_labels, distinct_rows
 from .moments import ensemble_moments, with_deviations
 
@@ -56,9 +56,9 @@ def cell_features(space: SearchSpace, codes: Tensor, names: Sequence[str]) -> Te
         names: any of "operations" (one-hot columns of the code), "paths" (which sequences of last operations some path
             from input to output has, :func:`latentnas.spaces.features.path_counts`), "flow" (depth and width,
             :func:`latentnas.spaces.features.flow_statistics`), "costs" (logarithms of parameters and multiply-adds),
-            "zero_cost" (metrics of untrained networks, :func:`.features.cell_zero_cost`, damped; some 40 ms of CPU for
-            every network that is not in the user's cache). The columns stand in this order, whatever the order of the
-            names.
+            "zero_cost" (metrics of untrained networks, :func:`.features.cell_zero_cost` and
+            :func:`.features.cell_expressivity`, damped; some 50 ms of CPU for every network that is not in the user's
+            cache). The columns stand in this order, whatever the order of the names.
     """
     groups = []
     if "operations" in names:
@@ -71,7 +71,7 @@ def cell_features(space: SearchSpace, codes: Tensor, names: Sequence[str]) -> Te
         costs = space.costs(codes)
         groups.append(torch.stack([costs.params, costs.macs], 1).double().log1p())
     if "zero_cost" in names:
-        groups.append(measured(cell_zero_cost, space, codes, 2).double())
+        groups += [measured(measure, space, codes, 2).double() for measure in (cell_zero_cost, cell_expressivity)]
     return torch.cat(groups, 1)
 
 

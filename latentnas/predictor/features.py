@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Measure: TypeAlias = Callable[[SearchSpace, Tensor], Tensor]
 """Takes a space and codes [B, D]; returns floats, [B, N, F] by vertex of the node view, or [B, F] of whole cells."""
+
+MeasureSetting: TypeAlias = str | Sequence[str] | Measure
+"""A measure as it is asked for: by its name, by several names, or as a function."""
 
 
 def operation_costs(space: SearchSpace, codes: Tensor) -> Tensor:
@@ -66,8 +69,18 @@ def cell_zero_cost(space: SearchSpace, codes: Tensor) -> Tensor:
     return torch.stack([found[name] for name in NETWORK_METRICS], 1)
 
 
+def cell_expressivity(space: SearchSpace, codes: Tensor) -> Tensor:
+    """Expressivity and backward expressivity of the untrained network after each of its L blocks: [B, 2 L], double.
+
+    Raises:
+        ConfigError: no networks are built for cells of the space.
+    """
+    found = _zero_cost(space, codes).blocks
+    return torch.cat([found["expressivity"], found["backward_expressivity"]], 1)
+
+
 def _zero_cost(space: SearchSpace, codes: Tensor) -> ZeroCostMetrics:
-    """All metrics at the default settings: one pass of a network, and one file, serves both measures."""
+    """All metrics at the default settings: one pass of a network serves all measures."""
     from ..evaluation.zero_cost import zero_cost_metrics
 
     return zero_cost_metrics(space, codes)
@@ -76,21 +89,29 @@ def _zero_cost(space: SearchSpace, codes: Tensor) -> ZeroCostMetrics:
 OP_FEATURES: dict[str, Measure] = {"costs": operation_costs, "zero_cost": operation_zero_cost}
 """Measures of operations, by name."""
 
-CELL_FEATURES: dict[str, Measure] = {"costs": cell_costs, "zero_cost": cell_zero_cost}
+CELL_FEATURES: dict[str, Measure] = {
+    "costs": cell_costs,
+    "zero_cost": cell_zero_cost,
+    "expressivity": cell_expressivity,
+}
 """Measures of whole cells, by name."""
 
 
-def get_measure(name: str | Measure, known: dict[str, Measure], what: str) -> Measure:
-    """The measure of that name, or the function itself.
+def get_measure(given: MeasureSetting, known: dict[str, Measure], what: str) -> Measure:
+    """The measure of that name, those of several names side by side, or the function itself.
 
     Raises:
-        UnknownNameError: there is no measure of that name.
+        UnknownNameError: there is no measure of a name.
     """
-    if not isinstance(name, str):
-        return name
-    if name not in known:
-        raise UnknownNameError(what, name, known)
-    return known[name]
+    if callable(given):
+        return given
+    names = [given] if isinstance(given, str) else list(given)
+    for name in names:
+        if name not in known:
+            raise UnknownNameError(what, name, known)
+    if len(names) == 1:
+        return known[names[0]]
+    return lambda space, codes: torch.cat([torch.as_tensor(known[name](space, codes)) for name in names], -1)
 
 
 def measure_faults(measure: Measure, space: SearchSpace) -> list[str]:

@@ -98,6 +98,7 @@ def new_member(predictor: Predictor, reader: Reader, number: int) -> Ranker:
             batch_norm=predictor.batch_norm,
             targets=reader.num_targets,
             target_weight=predictor.target_weight,
+            cell_features=reader.facts.cell_features,
         )
     return model.eval()
 

@@ -19,7 +19,7 @@ from ..models.predictors import CellInputs, encoder_class
 from ..seeding import derive_seed
 from ..spaces import SearchSpace
 from .epochs import TrainedEpochs, asked_epochs, label_epochs, refuse_unread
-from .features import Measure
+from .features import MeasureSetting
 from .inputs import cell_facts
 from .labels import Codes, Labels, Values, as_codes, as_values, checked_labels
 from .members import Reader, grown_member, new_member
@@ -68,8 +68,8 @@ class Predictor(BaseEstimator):
         op_features: measures of operations that the encoder reads, "costs", "zero_cost" or a function of
             (space, codes) that returns [B, N, F] by vertex of the node view (EES of GATES++). None, here and below,
             for the encoder's own: "gates++" takes "zero_cost", others none.
-        cell_features: measures of cells for encoders that read them, "costs", "zero_cost" or a function that returns
-            [B, F].
+        cell_features: measures of cells that stand beside the embedding, "costs", "zero_cost", "expressivity" or a
+            function that returns [B, F]; or several of these names.
         targets: measures of cells that an auxiliary head learns, as for ``cell_features`` (ETS of GATES++).
         target_weight: factor of the auxiliary loss.
         options: keyword options of the encoder.
@@ -105,9 +105,9 @@ class Predictor(BaseEstimator):
         batch_norm: bool = False,
         ensemble: int = 1,
         canonical: bool = True,
-        op_features: str | Measure | None = None,
-        cell_features: str | Measure | None = None,
-        targets: str | Measure | None = None,
+        op_features: MeasureSetting | None = None,
+        cell_features: MeasureSetting | None = None,
+        targets: MeasureSetting | None = None,
         target_weight: float = 0.3,
         options: dict[str, Any] | None = None,
         latent: LatentSpace | str | Path | None = None,

@@ -70,7 +70,7 @@ def _compared(predictor: Predictor, codes: Tensor, epochs: Tensor | None) -> Ten
     found = []
     for number, member in enumerate(predictor.members_):
         assert isinstance(member, Comparator)
-        parts = [member.encoder(inputs) for inputs in _chunks(predictor, codes, epochs)]
+        parts = [member.embed(inputs) for inputs in _chunks(predictor, codes, epochs)]
         with seeded(derive_seed(predictor.seed, "pivots", number), torch.device("cpu")):
             places = member.rank(torch.cat(parts)) if parts else torch.zeros(0)
         quantiles = (places.double().cpu() + 0.5) / max(1, len(codes))

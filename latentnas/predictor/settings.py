@@ -15,7 +15,7 @@ from ..errors import ConfigError, LatentNASError, UnknownNameError
 from ..latent import resolve_latent
 from ..models.predictors import LOSSES, encoder_class, encoder_faults, list_encoders
 from ..spaces import SearchSpace, get_space
-from .features import CELL_FEATURES, OP_FEATURES, Measure, measure_faults
+from .features import CELL_FEATURES, OP_FEATURES, Measure, MeasureSetting, measure_faults
 from .inputs import cell_facts
 from .training import SCHEDULES
 
@@ -93,10 +93,10 @@ def measures_of(kind: str) -> dict[str, Measure]:
     return OP_FEATURES if kind == "op_features" else CELL_FEATURES
 
 
-def measure_of(predictor: Predictor, kind: str) -> str | Measure | None:
+def measure_of(predictor: Predictor, kind: str) -> MeasureSetting | None:
     """The measure in use as the setting ``kind`` of :data:`DIMS`: the given one, else the encoder's own."""
     own = encoder_class(predictor.encoder).measures if predictor.encoder in list_encoders() else {}
-    given: str | Measure | None = getattr(predictor, kind)
+    given: MeasureSetting | None = getattr(predictor, kind)
     return own.get(kind) if given is None else given
 
 
@@ -156,13 +156,18 @@ def _measure_faults(predictor: Predictor, space: SearchSpace) -> list[str]:
     faults = []
     for kind in DIMS:
         given, known = measure_of(predictor, kind), measures_of(kind)
-        if isinstance(given, str):
-            if given not in known:
-                faults.append(f"{kind} must be one of {', '.join(known)}, a function or None, got {given!r}")
-            else:
-                faults += [f"{kind}: {fault}" for fault in measure_faults(known[given], space)]
-        elif given is not None and not callable(given):
-            faults.append(f"{kind} must be a name, a function or None, got {given!r}")
+        if given is None or callable(given):
+            continue
+        names = [given] if isinstance(given, str) else given
+        if not isinstance(names, Sequence) or not names or not all(name in known for name in names):
+            faults.append(f"{kind} must be one or several of {', '.join(known)}, a function or None, got {given!r}")
+        else:
+            found = [fault for name in names for fault in measure_faults(known[name], space)]
+            faults += [f"{kind}: {fault}" for fault in dict.fromkeys(found)]
+    name = predictor.encoder
+    if predictor.op_features is not None and name in list_encoders() and "op_features" not in encoder_class(name).needs:
+        readers = ", ".join(other for other in list_encoders() if "op_features" in encoder_class(other).needs)
+        faults.append(f"op_features is for the encoders that read measures of operations, {readers}; got {name!r}")
     return faults
 
 

@@ -41,7 +41,7 @@ def save_predictor(predictor: Predictor, folder: str | Path) -> Path:
         settings["options"], settings["latent"] = encoder.options, None
     settings["head"] = list(settings["head"])
     for kind in DIMS:
-        if settings[kind] is not None and not isinstance(settings[kind], str):
+        if callable(settings[kind]):
             raise ConfigError(f"Predictor: {kind} is a function, which cannot be stored; only named measures can")
     config = {
         "space": predictor.space_.name,

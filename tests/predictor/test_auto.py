@@ -12,7 +12,7 @@ from sklearn.model_selection import cross_val_score
 
 from latentnas import Predictor, get_space
 from latentnas.errors import ConfigError, ObservationError, WeightsError
-from latentnas.predictor import AutoPredictor, GaussianProcessPredictor
+from latentnas.predictor import CELL_FEATURES, AutoPredictor, GaussianProcessPredictor
 from latentnas.predictor.auto import shares
 from latentnas.predictor.classical import cell_features
 
@@ -148,8 +148,6 @@ def test_members_are_those_that_the_space_has() -> None:
     AutoPredictor(members=("gp", "gates-edges", "hop")).checked_space()
     with pytest.raises(ConfigError, match="members must list some of gp, gates-simplified, gates, hop, forest"):
         AutoPredictor(space="nasbench101", members=("gates-edges",)).checked_space()
-    with pytest.raises(ConfigError, match="zero_cost is for the members gp and forest"):
-        AutoPredictor(members=("gates",), zero_cost=True).checked_space()
 
 
 def test_held_out_predictions_of_the_process_come_from_the_other_labels() -> None:
@@ -179,9 +177,18 @@ def test_zero_cost_metrics_are_read_on_request(monkeypatch: pytest.MonkeyPatch) 
         return worth(codes)[:, None]
 
     monkeypatch.setattr("latentnas.predictor.classical.cell_zero_cost", measure)
+    monkeypatch.setattr("latentnas.predictor.classical.cell_expressivity", measure)
     with_metrics = AutoPredictor(members=("gp",), zero_cost=True).fit(codes, worth(codes) ** 3)
     assert sum(asked) > 0
     assert with_metrics.score(others, worth(others)) > 0.9, "the metric is the truth here"
+
+    for name in ("zero_cost", "expressivity"):
+        monkeypatch.setitem(CELL_FEATURES, name, measure)
+    whole = AutoPredictor(members=("gates",), zero_cost=True, ensemble=1).fit(codes, worth(codes) ** 3)
+    network = whole.members_["gates"]
+    assert isinstance(network, Predictor)
+    assert network._inputs(codes).cell_features.shape == (30, 2)  # type: ignore[union-attr]
+    assert network.members_[0].dim == network.members_[0].encoder.dim + 2
     with pytest.raises(ConfigError, match=r"zero_cost: .*cannot be built as networks"):
         AutoPredictor(space="darts", zero_cost=True).checked_space()
 

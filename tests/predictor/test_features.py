@@ -14,7 +14,14 @@ from latentnas.errors import ConfigError
 from latentnas.evaluation import zero_cost
 from latentnas.evaluation.zero_cost import ZeroCostMetrics
 from latentnas.predictor import CELL_FEATURES, OP_FEATURES, Predictor
-from latentnas.predictor.features import NETWORK_METRICS, OPERATION_METRICS, Standardizer, measure_faults
+from latentnas.predictor.features import (
+    NETWORK_METRICS,
+    OPERATION_METRICS,
+    Standardizer,
+    cell_costs,
+    get_measure,
+    measure_faults,
+)
 from latentnas.predictor.settings import measure_of
 
 SPACE = get_space("nasbench201")
@@ -106,3 +113,68 @@ def test_gates_plus_plus(tmp_path: Path) -> None:
     assert (model.predict(other) == scores).all(), "isomorphic cells get equal scores"
     loaded = Predictor.load(model.save(tmp_path / "gates++"), device="cpu")
     assert loaded.encoder == "gates++" and (loaded.predict(CODES) == scores).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("gates-simplified", {}),
+        ("gcn", {}),
+        ("nar", {"loss": "nar"}),
+        ("mlp", {"loss": "comparator"}),
+        ("gates", {"targets": "costs"}),
+    ],
+)
+def test_measures_of_cells_stand_beside_the_embedding(name: str, options: dict[str, str], tmp_path: Path) -> None:
+    settings = {"epochs": 3, "head": (8,), "device": "cpu", "seed": 1, **options}
+    model = Predictor(name, cell_features="costs", **settings).fit(CODES, torch.arange(5.0))  # type: ignore[arg-type]
+    member, inputs = model.members_[0], model._inputs(CODES)
+    assert inputs.cell_features is not None
+    embedding = member.encoder(inputs)
+    torch.testing.assert_close(member.embed(inputs), torch.cat([embedding, inputs.cell_features], 1))
+    plain = Predictor(name, **settings).fit(CODES, torch.arange(5.0))  # type: ignore[arg-type]
+    assert (model.predict(CODES) != plain.predict(CODES)).any(), "they are read"
+    if member.target_head is not None:
+        assert member.target_head[0].in_features == member.encoder.dim, "but not by the head that could copy them"
+    loaded = Predictor.load(model.save(tmp_path / name), device="cpu")
+    assert (loaded.predict(CODES) == model.predict(CODES)).all()
+
+
+def test_scores_follow_a_measure_that_decides() -> None:
+    """Cells of 5,000 codes, labelled by something that only the measure knows."""
+
+    def luck(space: object, codes: torch.Tensor) -> torch.Tensor:
+        return (codes.double() @ torch.tensor([3.0, 1, 4, 1, 5, 9], dtype=torch.double)).sin()[:, None]
+
+    codes = SPACE.canonical(SPACE.sample(60, seed=3, over="networks"))
+    model = Predictor("gates", cell_features=luck, epochs=60, device="cpu", seed=0, options={"layers": 1, "hidden": 2})
+    model.fit(codes[:40], luck(SPACE, codes[:40])[:, 0])
+    assert model.score(codes[40:], luck(SPACE, codes[40:])[:, 0]) > 0.6
+
+
+def test_expressivity_is_measured_by_block(metrics: partial[ZeroCostMetrics]) -> None:
+    found = metrics(SPACE, CODES)
+    measured = CELL_FEATURES["expressivity"](SPACE, CODES)
+    blocks = 1 + 3 * 1 + 2
+    assert measured.shape == (len(CODES), 2 * blocks)
+    assert torch.equal(measured[:, :blocks], found.blocks["expressivity"])
+    assert torch.equal(measured[:, blocks:], found.blocks["backward_expressivity"])
+    assert torch.equal(found["expressivity"], found.blocks["expressivity"].sum(1))
+
+
+def test_several_measures_stand_side_by_side(tmp_path: Path) -> None:
+    both = get_measure(("costs", "zero_cost"), CELL_FEATURES, "measure")(SPACE, CODES)
+    assert torch.equal(both[:, :2], cell_costs(SPACE, CODES)) and both.shape == (5, 2 + len(NETWORK_METRICS))
+    model = Predictor("gcn", cell_features=["costs", "expressivity"], epochs=1, device="cpu").fit(
+        CODES, torch.arange(5.0)
+    )
+    scores = model.predict(CODES)
+    assert (Predictor.load(model.save(tmp_path / "gcn"), device="cpu").predict(CODES) == scores).all()
+    for wrong in ([], ["costs", "looks"], 3):
+        with pytest.raises(ConfigError, match="cell_features must be one or several of costs, zero_cost, expressivity"):
+            Predictor("gcn", cell_features=wrong).checked_space()  # type: ignore[arg-type]
+
+
+def test_measures_of_operations_are_for_encoders_that_read_them() -> None:
+    with pytest.raises(ConfigError, match=r"op_features is for .*gates, gates\+\+, hop; got 'mlp'"):
+        Predictor("mlp", op_features="costs").checked_space()

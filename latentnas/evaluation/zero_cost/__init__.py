@@ -18,6 +18,11 @@ synflow       log(1 + S), S = sum of theta * dR/dtheta, R = the sum of the class
 relu_logdet   log det K (Mellor et al., "Neural Architecture Search without Training", ICML 2021), K[i, j] =
               N_A - d_H(c_i, c_j): the number of ReLUs that images i and j both activate or both do not.
               Sums over all ReLU layers; K is integer, a singular one (det 0) counts 0
+expressivity  sum over blocks (the stem, the cells, the reductions) of the entropy of the shares that the principal
+              components of a block's channels have in the variance of its output (Lee and Ham, "AZ-NAS", CVPR
+              2024)
+backward_expressivity
+              the same of the gradients of L with respect to the blocks' outputs, not centred; ours
 params        trainable parameters
 flops         multiply-adds of convolutions and the classifier, for one image
 ============  =====================================================================================
@@ -26,10 +31,11 @@ The first five were brought together as proxies by Abdelfattah et al., "Zero-Cos
 NAS" (ICLR 2021); GATES++ (Ning et al., TPAMI 2023, eq. 11-13) takes them at two levels. *Architecture level*
 is the network's value as above. *Operation level* is that of the layers of one operation of the code, averaged
 over its copies in the network: |dL/dtheta|_2, theta * dL/dtheta and so on, log(1 + .) of the average for
-synflow, 0 for operations without weights. There is no relu_logdet of an operation.
+synflow, 0 for operations without weights. There is no relu_logdet of an operation. *Block level*, of both
+expressivities, is a block's entropy before it is summed.
 
 **Networks without a path** from input to output have grad_norm, snip, synflow and relu_logdet 0; plain is
-0 too; nothing is NaN.
+0 too, and so are both expressivities of the blocks that nothing reaches or that nothing leaves; nothing is NaN.
 
 **Isomorphic cells** have the values of their canonical network. An operation of a code takes the mean of
 the canonical operations that compute the same; one that does not matter to the output has 0.

@@ -23,14 +23,15 @@ class MetricStore:
         path: the file; None keeps values in memory only.
         dim: D, length of codes.
         metrics: names of all metrics that can be stored.
-        operations: K, values of each metric for the operations; a row holds 1 + K numbers a metric.
+        parts: K, values of each metric for the parts of a network, its operations or its blocks; a row holds 1 + K
+            numbers a metric.
 
     Raises:
         DataFileError: the file is damaged, or cannot be read.
     """
 
-    def __init__(self, path: Path | None, *, dim: int, metrics: tuple[str, ...], operations: int) -> None:
-        self.path, self.dim, self.metrics, self.operations = path, dim, metrics, operations
+    def __init__(self, path: Path | None, *, dim: int, metrics: tuple[str, ...], parts: int) -> None:
+        self.path, self.dim, self.metrics, self.parts = path, dim, metrics, parts
         self._rows: dict[tuple[int, ...], Tensor] = {}
         self._changed = False
         if path is not None and path.exists():
@@ -46,7 +47,7 @@ class MetricStore:
 
     def get(self, codes: Tensor) -> Tensor:
         """Values [B, metrics, 1 + K] double of codes [B, D], the network's first; NaN where there is none."""
-        unknown = torch.full((len(self.metrics), 1 + self.operations), torch.nan, dtype=torch.float64)
+        unknown = torch.full((len(self.metrics), 1 + self.parts), torch.nan, dtype=torch.float64)
         rows = [self._rows.get(tuple(code), unknown) for code in codes.tolist()]
         return torch.stack(rows) if rows else unknown.new_empty(0, *unknown.shape)
 
@@ -104,7 +105,7 @@ class MetricStore:
                 codes, values = file.get_tensor("codes"), file.get_tensor("values")
         except (SafetensorError, OSError, ValueError) as error:
             raise DataFileError(f"{path} is damaged ({error}); delete it to compute its values again") from None
-        shape = (len(codes), len(self.metrics), 1 + self.operations)
+        shape = (len(codes), len(self.metrics), 1 + self.parts)
         if metrics != ",".join(self.metrics) or codes.shape[1:] != (self.dim,) or values.shape != shape:
             raise DataFileError(f"{path} is no file of these metrics; delete it to compute its values again")
         return codes.long(), values.double()

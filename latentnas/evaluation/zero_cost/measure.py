@@ -20,14 +20,15 @@ from ...spaces.costs import NASBench101Skeleton, NASBench201Skeleton, Skeleton, 
 from ...spaces.nasbench201 import NASBench201
 from . import nasbench101, nasbench201
 from .cache import MetricStore
-from .passes import FlowPass, Pass, TrainingPass, log_determinant, log_flow, saliencies
+from .passes import FlowPass, Pass, TrainingPass, log_determinant, log_flow, principal_entropy, saliencies
 from .settings import NetworkSize, experiment_digest, make_batch
 from .terms import same_term_weights
 
 SALIENCIES = ("grad_norm", "plain", "snip")
 COMPUTED = (*SALIENCIES, "synflow", "relu_logdet")
+BLOCKWISE = ("expressivity", "backward_expressivity")
 COUNTED = ("params", "flops")
-METRICS = (*COMPUTED, *COUNTED)
+METRICS = (*COMPUTED, *BLOCKWISE, *COUNTED)
 SPACES = ("nasbench101", "nasbench1shot1-1", "nasbench1shot1-2", "nasbench1shot1-3", "nasbench201")
 
 _CHUNK_VALUES = 2**20
@@ -44,11 +45,16 @@ class ZeroCostMetrics:
     Attributes:
         network: name -> [B] double, of the whole network (architecture level).
         operations: name -> [B, K] double, of each of the K operations of the code, averaged over its copies
-            (operation level); all metrics but ``relu_logdet``. Operation k is vertex k + 1 of the node view.
+            (operation level); ``grad_norm``, ``plain``, ``snip``, ``synflow``, ``params`` and ``flops``. Operation k
+            is vertex k + 1 of the node view.
+        blocks: name -> [B, L] double, after each of the L blocks of the network: the stem, the cells of every stage,
+            and, where they have weights, the reductions between two stages; ``expressivity`` and
+            ``backward_expressivity``.
     """
 
     network: dict[str, Tensor]
     operations: dict[str, Tensor]
+    blocks: dict[str, Tensor]
 
     def __getitem__(self, name: str) -> Tensor:
         return self.network[name]
@@ -122,7 +128,7 @@ class ZeroCost:
 
     Attributes:
         cpu_seconds: processor time that the passes took so far: "training" (grad_norm, plain, snip,
-            relu_logdet) and "flow" (synflow).
+            relu_logdet and both expressivities) and "flow" (synflow).
     """
 
     def __init__(
@@ -150,6 +156,7 @@ class ZeroCost:
                 raise UnknownNameError("zero-cost metric", name, METRICS)
         self.metrics = tuple(metrics)
         self.computed = tuple(name for name in COMPUTED if name in self.metrics)
+        self.blockwise = tuple(name for name in BLOCKWISE if name in self.metrics)
         self.size = size or NetworkSize()
         self.device = resolve_device(device)
         self.batch = make_batch(
@@ -164,11 +171,13 @@ class ZeroCost:
         self.operations = self.space.max_nodes - 2
         self.cpu_seconds = {"training": 0.0, "flow": 0.0}
         self.digest = experiment_digest(self.space.name, self.size, self.batch)
-        path = None
+        path = blocks = None
         if cache is not False:
             folder = cache_folder() / "zero_cost" if cache is True else Path(cache)
             path = folder / f"{self.space.name}-{self.digest}.safetensors"
-        self.store = MetricStore(path, dim=self.space.dim, metrics=COMPUTED, operations=self.operations)
+            blocks = folder / f"{self.space.name}-{self.digest}-blocks.safetensors"
+        self.store = MetricStore(path, dim=self.space.dim, metrics=COMPUTED, parts=self.operations)
+        self.block_store = MetricStore(blocks, dim=self.space.dim, metrics=BLOCKWISE, parts=self.num_blocks)
 
     # --- codes -> values --------------------------------------------------------------------------
 
@@ -178,18 +187,26 @@ class ZeroCost:
         device, codes = codes.device, codes.cpu()
         canonical = self.space.canonical(codes)
         networks, which = canonical.unique(dim=0, return_inverse=True)
-        if self.computed:
+        if self.computed or self.blockwise:
             with Progress(len(networks), "zero-cost metrics", unit="network", enabled=progress) as bar:
                 self._complete(networks, bar)
         weights = same_term_weights(self._terms(codes), self._terms(networks)[which])  # [B, K, K]
         found = {**self._stored(networks), **self._counted(networks)}
+        by_block = {name: found[name][which] for name in self.blockwise}
         network = {name: found[name][which, 0].to(device) for name in self.metrics}
         operations = {
             name: torch.einsum("bkj,bj->bk", weights, found[name][which, 1:]).to(device)
             for name in self.metrics
-            if name != "relu_logdet"
+            if name != "relu_logdet" and name not in BLOCKWISE
         }
-        return ZeroCostMetrics(network, operations)
+        blocks = {name: values[:, 1:].to(device) for name, values in by_block.items()}
+        return ZeroCostMetrics(network, operations, blocks)
+
+    @property
+    def num_blocks(self) -> int:
+        """L, blocks of a network."""
+        reductions = self.size.stages - 1 if isinstance(self.space, NASBench201) else 0
+        return 1 + self.size.places + reductions
 
     def _terms(self, codes: Tensor) -> Tensor:
         if isinstance(self.space, NASBench201):
@@ -197,19 +214,28 @@ class ZeroCost:
         return nasbench101.operation_terms(self.space.node_graphs(codes))
 
     def _complete(self, networks: Tensor, bar: Progress) -> None:
-        """Compute what the store lacks of canonical codes [B, D]."""
-        lacking = networks[self.store.missing(networks, self.computed)]
+        """Compute what the stores lack of canonical codes [B, D]."""
+        missing = self.store.missing(networks, self.computed) | self.block_store.missing(networks, self.blockwise)
+        lacking = networks[missing]
         bar.start_at(len(networks) - len(lacking))
         saved = time.monotonic()
         try:
             for part in self._chunks(lacking):
-                self.store.put(part, self._measure(part))
+                values = self._measure(part)
+                self.store.put(part, rows_of(values, COMPUTED, self.operations))
+                self.block_store.put(part, rows_of(values, BLOCKWISE, self.num_blocks))
                 bar.update(len(part))
                 if time.monotonic() - saved > _SECONDS_BETWEEN_SAVES:
-                    self.store.save()
+                    self._save()
                     saved = time.monotonic()
         finally:
+            self._save()
+
+    def _save(self) -> None:
+        if self.computed:
             self.store.save()
+        if self.blockwise:
+            self.block_store.save()
 
     def _chunks(self, codes: Tensor) -> Iterator[Tensor]:
         """Parts of the codes whose activations fit into memory together."""
@@ -218,41 +244,53 @@ class ZeroCost:
         yield from codes.split(max(1, min(_MAX_CHUNK, _CHUNK_VALUES // each))) if len(codes) else ()
 
     def _stored(self, networks: Tensor) -> dict[str, Tensor]:
-        values = self.store.get(networks)
-        return {name: values[:, COMPUTED.index(name)] for name in self.computed}
+        values, blocks = self.store.get(networks), self.block_store.get(networks)
+        return {
+            **{name: values[:, COMPUTED.index(name)] for name in self.computed},
+            **{name: blocks[:, BLOCKWISE.index(name)] for name in self.blockwise},
+        }
 
     # --- networks -> values -----------------------------------------------------------------------
 
-    def _measure(self, codes: Tensor) -> Tensor:
-        """Values of G networks: [G, len(COMPUTED), 1 + K] double; NaN for metrics that are not asked for."""
-        values = torch.full((len(codes), len(COMPUTED), 1 + self.operations), torch.nan, dtype=torch.float64)
+    def _measure(self, codes: Tensor) -> dict[str, Tensor]:
+        """Values of G networks by name: [G, 1], [G, 1 + K] or [G, 1 + L] double, the network's first."""
         found: dict[str, Tensor] = {}
         started = time.process_time()
-        if {*SALIENCIES, "relu_logdet"} & {*self.computed}:
+        if {*SALIENCIES, "relu_logdet", *BLOCKWISE} & {*self.computed, *self.blockwise}:
             found |= self._training_pass(codes.to(self.device))
         between = time.process_time()
         if "synflow" in self.computed:
             found["synflow"] = self._flow_pass(codes.to(self.device))
         self.cpu_seconds["training"] += between - started
         self.cpu_seconds["flow"] += time.process_time() - between
-        for name, value in found.items():
-            values[:, COMPUTED.index(name), : value.shape[1]] = value.cpu()
-        return values
+        return {name: value.cpu() for name, value in found.items()}
 
     def _training_pass(self, codes: Tensor) -> dict[str, Tensor]:
         wanted = tuple(name for name in SALIENCIES if name in self.computed)
-        run = TrainingPass(len(codes), self.batch.seed, self.batch.images, relus="relu_logdet" in self.computed)
-        with torch.set_grad_enabled(bool(wanted)):
+        run = TrainingPass(
+            len(codes),
+            self.batch.seed,
+            self.batch.images,
+            relus="relu_logdet" in self.computed,
+            blocks=bool(self.blockwise),
+        )
+        backward = bool(wanted) or "backward_expressivity" in self.blockwise
+        with torch.set_grad_enabled(backward):
             scores = self._forward(run, codes, self.batch.images)  # [n, G, classes]
             labels = self.batch.labels[:, None].expand(-1, len(codes))
             losses = F.cross_entropy(scores.flatten(0, 1), labels.flatten(), reduction="none").view_as(labels)
-            if wanted:
+            if backward:
                 losses.mean(0).sum().backward()
         found: dict[str, Tensor] = {}
         for name, sums in saliencies(run.layers, len(codes), self.operations, wanted).items():
             found[name] = torch.cat([sums.network[:, None], sums.operation / self.size.places], 1)
         if run.relus:
             found["relu_logdet"] = log_determinant(run.kernel)[:, None]
+        if "expressivity" in self.blockwise:
+            found["expressivity"] = with_sum([principal_entropy(x, center=True) for x in run.blocks])
+        if "backward_expressivity" in self.blockwise:
+            gradients = [torch.zeros_like(x) if x.grad is None else x.grad for x in run.blocks]
+            found["backward_expressivity"] = with_sum([principal_entropy(x, center=False) for x in gradients])
         return found
 
     def _flow_pass(self, codes: Tensor) -> Tensor:
@@ -297,3 +335,19 @@ class ZeroCost:
             total = each.sum((1, 2)) + rest
             found[name] = torch.cat([total[:, None].double(), inner], 1)
         return found
+
+
+def rows_of(values: dict[str, Tensor], names: tuple[str, ...], parts: int) -> Tensor:
+    """Rows for a store: [G, len(names), 1 + parts] double, NaN where ``values``, at most [G, 1 + parts], has none."""
+    networks = len(next(iter(values.values())))
+    rows = torch.full((networks, len(names), 1 + parts), torch.nan, dtype=torch.float64)
+    for column, name in enumerate(names):
+        if name in values:
+            rows[:, column, : values[name].shape[1]] = values[name]
+    return rows
+
+
+def with_sum(blocks: list[Tensor]) -> Tensor:
+    """Values [G] of each of L blocks, their sum before them: [G, 1 + L]."""
+    stacked = torch.stack(blocks, 1)
+    return torch.cat([stacked.sum(1, keepdim=True), stacked], 1)

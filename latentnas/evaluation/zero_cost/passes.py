@@ -22,6 +22,9 @@ from .settings import initial_weight
 _SMALL = 8
 """Height of images up to which neighbourhoods are averaged by one matrix product."""
 
+_ROUNDING = 1e-12
+"""Variance of values of at most 1 that is no more than rounding."""
+
 
 @dataclass(frozen=True, eq=False)
 class Part:
@@ -122,11 +125,13 @@ class TrainingPass(Pass):
 
     Attributes:
         kernel: [G, n, n] double, number of ReLUs that agree (both active, or both not) for two images.
+        blocks: with ``blocks``, what each block of the networks returned, [n, G, C, h, w]; it keeps its gradient.
     """
 
-    def __init__(self, networks: int, seed: int, images: Tensor, *, relus: bool) -> None:
+    def __init__(self, networks: int, seed: int, images: Tensor, *, relus: bool, blocks: bool = False) -> None:
         super().__init__(networks, seed, images)
-        self.relus = relus
+        self.relus, self.keeps_blocks = relus, blocks
+        self.blocks: list[Tensor] = []
         n = len(images)
         self.kernel = torch.zeros(networks, n, n, dtype=torch.float64, device=images.device)
 
@@ -148,6 +153,10 @@ class TrainingPass(Pass):
         return y
 
     def settle(self, x: Tensor) -> Tensor:
+        if self.keeps_blocks:
+            self.blocks.append(x)
+            if x.requires_grad:
+                x.retain_grad()
         return x
 
 
@@ -242,6 +251,27 @@ def neighbourhood_means(x: Tensor) -> Tensor:
     if s <= _SMALL:
         return (x.flatten(-2) @ torch.kron(shares, shares).T).view_as(x)
     return shares @ (x @ shares.T)
+
+
+def principal_entropy(x: Tensor, *, center: bool) -> Tensor:
+    """Entropy, in nats, of the shares that principal components of the channels have in the variance.
+
+    Args:
+        x: [n, G, C, h, w], activations of G networks, or their gradients; a channel's values are those of all images
+            and places.
+        center: whether the mean of each channel is taken off before.
+
+    Returns:
+        [G] double, in 0..log(C); 0 where x is constant, up to rounding, or zero.
+    """
+    values = x.detach().permute(1, 2, 0, 3, 4).flatten(2)  # [G, C, n h w]
+    values = values / values.abs().amax((1, 2), keepdim=True).clamp_min(torch.finfo(values.dtype).tiny)
+    if center:
+        values = values - values.mean(2, keepdim=True)
+    variances = torch.linalg.eigvalsh((values @ values.transpose(1, 2)).double() / values.shape[2]).clamp_min(0)
+    total = variances.sum(1, keepdim=True)
+    shares = torch.where(total > _ROUNDING, variances / total, 0.0)
+    return torch.special.entr(shares).sum(1)
 
 
 def log_flow(flow: Tensor, log_scale: Tensor) -> Tensor:

@@ -29,7 +29,8 @@ class CellInputs:
         op_features: [B, N, F] float, measures of every operation, by vertex of the node view; zeros where a vertex
             has none.
         edge_features: [B, V, V, F] float, the same measures by edge of the edge view.
-        cell_features: [B, F'] float, measures of whole cells.
+        cell_features: [B, F'] float, measures of whole cells; they stand beside the embedding, see
+            :class:`.ranker.Ranker`.
         op_costs: [B, P, N, 2] float, FLOPs and parameters of every operation in each of its P places in the network
             (on a scale of about 1), by vertex of the node view.
         vertex_edges: [B, N] long, the edge of the edge view on which the operation of a vertex stands, as the
@@ -117,8 +118,7 @@ class CellEncoder(nn.Module, ABC):
     Attributes:
         dim: the size of an embedding, set by the constructor.
         name: the name under which :func:`get_encoder` finds the class.
-        needs: the views that ``forward`` reads, of "nodes", "edges", "codes", "op_features", "cell_features",
-            "op_costs", "epochs".
+        needs: the views that ``forward`` reads, of "nodes", "edges", "codes", "op_features", "op_costs", "epochs".
         measures: names of the measures that a predictor takes by default, by its setting ("op_features",
             "cell_features", "targets").
         invariant: whether isomorphic graphs of the view read get equal embeddings, up to rounding, by construction.

@@ -45,7 +45,7 @@ class NARRanker(Ranker):
         features = encoder.features(inputs)  # [B, N, D]
         labels = tier_labels(values, len(encoder.memory.counts))
         tiers = F.cross_entropy(encoder.tier_logits(features), labels)
-        embedding = encoder.embed(features)
+        embedding = self._with_features(encoder.embed(features), inputs)
         loss = tiers + RANKING_WEIGHT * self._ranking_loss(embedding, values) + self._target_loss(embedding, targets)
         if self.training:
             encoder.memory.update(features, labels)

@@ -36,6 +36,8 @@ class Perceptron(nn.Sequential):
 class Ranker(nn.Module):
     """Scores of cells: encoder and perceptron, trained by a loss of :mod:`.losses`.
 
+    The perceptron reads the embedding and, beside it, the measures of whole cells.
+
     Args:
         encoder: the encoder; its dtype and device are the model's.
         loss: a name of ``losses.SCORE_LOSSES``.
@@ -46,6 +48,7 @@ class Ranker(nn.Module):
         targets: number of auxiliary targets, 0 for none. They are fitted by a head of their own on the embedding,
             eq. 13 of the GATES++ paper (ETS, the enhanced training scheme).
         target_weight: factor of that loss.
+        cell_features: F' of ``CellInputs.cell_features``, 0 without them. The head of the targets does not read them.
     """
 
     def __init__(
@@ -59,9 +62,10 @@ class Ranker(nn.Module):
         batch_norm: bool = False,
         targets: int = 0,
         target_weight: float = 1.0,
+        cell_features: int = 0,
     ) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoder, self.dim = encoder, encoder.dim + cell_features
         self.loss, self.margin, self.target_weight = loss, margin, target_weight
         self.head = self._head(hidden, dropout, batch_norm)
         self.target_head = None
@@ -69,11 +73,21 @@ class Ranker(nn.Module):
             self.target_head = Perceptron(encoder.dim, hidden, targets, dropout=dropout, batch_norm=batch_norm)
 
     def _head(self, hidden: Sequence[int], dropout: float, batch_norm: bool) -> Perceptron:
-        return Perceptron(self.encoder.dim, hidden, 1, dropout=dropout, batch_norm=batch_norm)
+        return Perceptron(self.dim, hidden, 1, dropout=dropout, batch_norm=batch_norm)
+
+    def embed(self, inputs: CellInputs) -> Tensor:
+        """What the head reads, embeddings with the measures of the cells beside them: float [B, dim]."""
+        return self._with_features(self.encoder(inputs), inputs)
+
+    def _with_features(self, embedding: Tensor, inputs: CellInputs) -> Tensor:
+        if self.dim == self.encoder.dim:
+            return embedding
+        assert inputs.cell_features is not None
+        return torch.cat([embedding, inputs.cell_features.to(embedding.dtype)], 1)
 
     def forward(self, inputs: CellInputs) -> Tensor:
         """Scores, larger is better: float [B]."""
-        return self.head(self.encoder(inputs)).squeeze(1)
+        return self.head(self.embed(inputs)).squeeze(1)
 
     def training_loss(self, inputs: CellInputs, values: Tensor, targets: Tensor | None = None) -> Tensor:
         """The loss of a batch, a scalar.
@@ -83,7 +97,7 @@ class Ranker(nn.Module):
             values: [B] float, what they are worth.
             targets: [B, n] float, the auxiliary targets, NaN where they are not known.
         """
-        embedding = self.encoder(inputs)  # [B, dim]
+        embedding = self.embed(inputs)
         return self._ranking_loss(embedding, values) + self._target_loss(embedding, targets)
 
     def _target_loss(self, embedding: Tensor, targets: Tensor | None) -> Tensor:
@@ -91,7 +105,8 @@ class Ranker(nn.Module):
         if self.target_head is None or targets is None:
             return embedding.new_zeros(())
         known = ~targets.isnan()
-        error = (self.target_head(embedding) - targets.nan_to_num()).square() * known
+        found = self.target_head(embedding[:, : self.encoder.dim])
+        error = (found - targets.nan_to_num()).square() * known
         return self.target_weight * error.sum() / known.sum().clamp_min(1)
 
     def _ranking_loss(self, embedding: Tensor, values: Tensor) -> Tensor:
@@ -110,11 +125,11 @@ class Comparator(Ranker):
     """
 
     def _head(self, hidden: Sequence[int], dropout: float, batch_norm: bool) -> Perceptron:
-        return Perceptron(2 * self.encoder.dim, hidden, 1, dropout=dropout)
+        return Perceptron(2 * self.dim, hidden, 1, dropout=dropout)
 
     def forward(self, inputs: CellInputs) -> Tensor:
         """Places in the sorted batch, 0 for the worst: float [B]."""
-        return self.rank(self.encoder(inputs))
+        return self.rank(self.embed(inputs))
 
     def rank(self, embedding: Tensor) -> Tensor:
         """The same from embeddings: [B, dim] -> float [B]."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -47,8 +49,13 @@ def weighted(network: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
     return {name: module for name, module in network.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)}
 
 
-def plain_metrics(space: SearchSpace, code: Tensor) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
-    """Metrics of a network, and of each of its layers by name; a layer's synflow is S, without the logarithm."""
+def plain_metrics(
+    space: SearchSpace, code: Tensor
+) -> tuple[dict[str, float], dict[str, dict[str, float]], dict[str, list[float]]]:
+    """Metrics of a network, of each of its layers by name, and of each block by metric.
+
+    A layer's synflow is S, without the logarithm.
+    """
     images, labels = images_and_labels()
     network = network_of(space, code, images.shape[1])
     kernel = torch.zeros(len(images), len(images), dtype=torch.float64)
@@ -60,9 +67,22 @@ def plain_metrics(space: SearchSpace, code: Tensor) -> tuple[dict[str, float], d
                 kernel[i, j] += int((active[i] == active[j]).sum())
 
     hooks = [module.register_forward_hook(count) for module in network.modules() if isinstance(module, nn.ReLU)]
+    outputs: list[Tensor] = []
+
+    def keep(module: nn.Module, inputs: object, output: Tensor) -> None:
+        if output.requires_grad:
+            output.retain_grad()
+        outputs.append(output)
+
+    blocks = [network.stem, *(block for block in network.body if not isinstance(block, nn.MaxPool2d))]
+    hooks += [block.register_forward_hook(keep) for block in blocks]
     cross_entropy(network(images), labels).backward()
     for hook in hooks:
         hook.remove()
+    by_block = {
+        "expressivity": [spread_of_components(output.detach(), center=True) for output in outputs],
+        "backward_expressivity": [spread_of_components(gradient_of(output), center=False) for output in outputs],
+    }
     layers: dict[str, dict[str, float]] = {}
     for name, module in weighted(network).items():
         weight = module.weight.detach()
@@ -90,4 +110,22 @@ def plain_metrics(space: SearchSpace, code: Tensor) -> tuple[dict[str, float], d
     total = {metric: sum(layer[metric] for layer in layers.values()) for metric in layers["stem.0"]}
     total["synflow"] = float(torch.tensor(total["synflow"], dtype=torch.float64).log1p())
     total["relu_logdet"] = float(logarithm) if sign > 0 and logarithm.isfinite() else 0.0
-    return total, layers
+    total |= {metric: sum(values) for metric, values in by_block.items()}
+    return total, layers, by_block
+
+
+def gradient_of(output: Tensor) -> Tensor:
+    """The gradient that a block's output got, zeros where nothing depends on it."""
+    return torch.zeros_like(output) if output.grad is None else output.grad
+
+
+def spread_of_components(output: Tensor, *, center: bool) -> float:
+    """Entropy of the shares of the principal components of [n, C, h, w] in its variance, by singular values."""
+    rows = torch.stack([channel.flatten() for channel in output.unbind(1)])  # [C, n h w]
+    if center:
+        rows = torch.stack([row - row.mean() for row in rows])
+    variances = torch.linalg.svdvals(rows).square()
+    if float(variances.sum()) <= 1e-12 * float(output.square().sum()):
+        return 0.0
+    shares = [float(v / variances.sum()) for v in variances]
+    return -sum(share * math.log(share) for share in shares if share > 0)

@@ -14,8 +14,8 @@ from latentnas.evaluation.zero_cost.cache import MetricStore
 METRICS = ("a", "b")
 
 
-def store_at(path: Path | None, operations: int = 1) -> MetricStore:
-    return MetricStore(path, dim=2, metrics=METRICS, operations=operations)
+def store_at(path: Path | None, parts: int = 1) -> MetricStore:
+    return MetricStore(path, dim=2, metrics=METRICS, parts=parts)
 
 
 def values(*numbers: float) -> Tensor:
@@ -67,7 +67,7 @@ def test_damaged_and_foreign_files(tmp_path: Path) -> None:
     store.put(torch.tensor([[0, 1]]), values(1, 2, 3, 4))
     store.save()
     with pytest.raises(DataFileError, match="no file of these metrics"):
-        store_at(path, operations=3)
+        store_at(path, parts=3)
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:

@@ -30,9 +30,12 @@ def test_metrics_are_those_of_single_networks(name: str, cells: int) -> None:
     codes = space.canonical(space.sample(cells, seed=1))
     found = zero_cost_metrics(space, codes, images=IMAGES, labels=LABELS, **OPTIONS)
     for row, code in enumerate(codes):
-        expected, _ = plain_metrics(space, code)
+        expected, _, blocks = plain_metrics(space, code)
         for metric, value in expected.items():
             assert float(found[metric][row]) == pytest.approx(value, rel=1e-6, abs=1e-9), (metric, row)
+        assert sorted(found.blocks) == sorted(blocks) == ["backward_expressivity", "expressivity"]
+        for metric, values in blocks.items():
+            assert found.blocks[metric][row].tolist() == pytest.approx(values, rel=1e-6, abs=1e-9), (metric, row)
         costs = count_costs(network_of(space, code, IMAGES.shape[1]), IMAGES.shape[1:])
         assert (found["params"][row], found["flops"][row]) == (costs.parameters, costs.macs)
 
@@ -42,9 +45,9 @@ def test_operations_average_over_their_copies() -> None:
     codes = torch.tensor([[CONV3, CONV1, POOL, SKIP, CONV3, CONV1], [CONV1, NONE, NONE, CONV3, POOL, NONE]])
     codes = SPACE.canonical(codes)
     found = zero_cost_metrics(SPACE, codes, images=IMAGES, labels=LABELS, **OPTIONS).operations
-    assert sorted(found) == sorted(set(METRICS) - {"relu_logdet"})
+    assert sorted(found) == sorted(set(METRICS) - {"relu_logdet", "expressivity", "backward_expressivity"})
     for row, code in enumerate(codes):
-        _, layers = plain_metrics(SPACE, code)
+        _, layers, _ = plain_metrics(SPACE, code)
         for column, (source, target) in enumerate(EDGES):
             copies = [value for name, value in layers.items() if f"operations.{source}_{target}." in name]
             assert len(copies) == (4 if code[column] in (CONV1, CONV3) else 0)
@@ -64,7 +67,7 @@ def test_vertices_carry_their_projections() -> None:
     text = f'{{"matrix": {matrix}, "ops": {ops}}}'
     code = space.canonical(space.parse(text))
     found = zero_cost_metrics(space, code, images=IMAGES, labels=LABELS, **OPTIONS).operations
-    _, layers = plain_metrics(space, code[0])
+    _, layers, _ = plain_metrics(space, code[0])
     for vertex in (1, 2):
         of_vertex = [v for name, v in layers.items() if re.search(rf"(operations|projections)\.{vertex}\.", name)]
         assert len(of_vertex) == 8
@@ -216,7 +219,7 @@ def test_a_stopped_computation_goes_on(tmp_path: Path, monkeypatch: pytest.Monke
     assert torch.cat(computed).tolist() == codes[4:].tolist()
     for metric in METRICS:
         assert torch.equal(found[metric], expected[metric])
-    assert [path.suffix for path in tmp_path.iterdir()] == [".safetensors"]
+    assert [path.suffix for path in tmp_path.iterdir()] == [".safetensors"] * 2
     # Nothing is left to compute; and another seed is another file.
     monkeypatch.setattr(ZeroCost, "_measure", lambda self, part: pytest.fail("computed again"))
     ZeroCost(SPACE, **options)(codes)
