@@ -6,8 +6,8 @@
 
 DIR holds ``nasbench201_cifar10.csv.gz``, ``arch_str`` and accuracies, a row a cell; or ``nasbench101.npz``, a row a
 network, of one training run each. Prints rank correlations with a column of accuracies over all rows, or over a
-random sample of them. One pass in training mode gives grad_norm, plain, snip and relu_logdet, another gives synflow;
-the CPU-seconds are those of the whole pass, of one thread.
+random sample of them. One pass in training mode gives grad_norm, plain, snip, relu_logdet and both expressivities,
+another gives synflow; the CPU-seconds are those of the whole pass, of one thread.
 """
 
 from __future__ import annotations
@@ -90,12 +90,12 @@ def main() -> None:
         f"{args.table}, {which_cells}, {networks:,} networks; {column}; {args.channels} channels, 3 x "
         f"{args.layers} cells, {args.batch} noise images of {args.image_size} x {args.image_size}, seed {args.seed}"
     )
-    print(f"{'metric':12s} {'Spearman':>9s} {'Kendall':>9s} {'CPU-seconds of its pass':>25s}")
+    print(f"{'metric':21s} {'Spearman':>9s} {'Kendall':>9s} {'CPU-seconds of its pass':>25s}")
     for name in METRICS:
         which = PASS_OF.get(name, "training")
         seconds = f"{measure.cpu_seconds[which]:.1f} ({which})" if which else "none"
         values = found[name]
-        print(f"{name:12s} {spearman(values, accuracy):9.3f} {kendall_tau(values, accuracy):9.3f} {seconds:>25s}")
+        print(f"{name:21s} {spearman(values, accuracy):9.3f} {kendall_tau(values, accuracy):9.3f} {seconds:>25s}")
     print(f"all metrics: {total:.1f} CPU-seconds, {1000 * total / networks:.1f} ms a network")
 
 
