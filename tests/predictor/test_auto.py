@@ -13,7 +13,7 @@ from sklearn.model_selection import cross_val_score
 from latentnas import Predictor, get_space
 from latentnas.errors import ConfigError, ObservationError, WeightsError
 from latentnas.predictor import CELL_FEATURES, AutoPredictor, GaussianProcessPredictor
-from latentnas.predictor.auto import shares
+from latentnas.predictor.auto import MEMBERS, shares
 from latentnas.predictor.classical import cell_features
 
 SPACE = get_space("nasbench201")
@@ -182,13 +182,15 @@ def test_zero_cost_metrics_are_read_on_request(monkeypatch: pytest.MonkeyPatch) 
     assert sum(asked) > 0
     assert with_metrics.score(others, worth(others)) > 0.9, "the metric is the truth here"
 
-    for name in ("zero_cost", "expressivity"):
-        monkeypatch.setitem(CELL_FEATURES, name, measure)
-    whole = AutoPredictor(members=("gates",), zero_cost=True, ensemble=1).fit(codes, worth(codes) ** 3)
-    network = whole.members_["gates"]
-    assert isinstance(network, Predictor)
-    assert network._inputs(codes).cell_features.shape == (30, 2)  # type: ignore[union-attr]
-    assert network.members_[0].dim == network.members_[0].encoder.dim + 2
+    monkeypatch.setitem(CELL_FEATURES, "expressivity", measure)
+    networks = AutoPredictor(zero_cost=True), AutoPredictor()
+    made = [[each.new_member(name, SPACE) for name in MEMBERS[1:5]] for each in networks]
+    read = [[network.get_params()["cell_features"] for network in each] for each in made]
+    assert read == [[None, "expressivity", "expressivity", "expressivity"], [None] * 4]
+    small = networks[0].new_member("gates", SPACE)
+    assert isinstance(small, Predictor)
+    small.set_params(epochs=2, ensemble=1).fit(codes, worth(codes))
+    assert small._inputs(codes).cell_features.shape == (30, 1)  # type: ignore[union-attr]
     with pytest.raises(ConfigError, match=r"zero_cost: .*cannot be built as networks"):
         AutoPredictor(space="darts", zero_cost=True).checked_space()
 

@@ -18,10 +18,11 @@ The cell-hierarchical gated module (CGM) reads each layer t out as :math:`h_t` a
           \beta = \mathrm{sigmoid}(\mathrm{MLP}(h_1 \| ... \| h_K)) \quad (10)
 
 The formulas leave open what decides most of HOP's quality, so these are options: ``none`` (whether 'no edge' is an
-operation with an embedding that takes part in the softmax), ``residual`` and ``readout``. ``none="skip"``,
-``residual="none"``, ``readout="mean"`` is the literal reading; the defaults are what cells held out of the training
-halves of NAS-Bench-201 (operations on edges) and NAS-Bench-101 (on vertices) preferred. As in GATES, :math:`x^0` is a
-learnt vector at the inputs and zero elsewhere, inputs keep their own :math:`W_x x_i`, and between layers stands a ReLU.
+operation with an embedding that takes part in the softmax), ``residual``, ``readout`` and ``aggregate`` (a softmax
+forgets how many operations feed a vertex). ``none="skip"``, ``residual="none"``, ``readout="mean"``,
+``aggregate="mean"`` is the literal reading; the defaults are what cells held out of the training halves of
+NAS-Bench-201 (operations on edges) and NAS-Bench-101 (on vertices) preferred. As in GATES, :math:`x^0` is a learnt
+vector at the inputs and zero elsewhere, inputs keep their own :math:`W_x x_i`, and between layers stands a ReLU.
 """
 
 from __future__ import annotations
@@ -60,6 +61,8 @@ class HOPEncoder(FlowEncoder):
             are on edges, else none.
         readout: :math:`h_t` is the "output" vertex's state, or the "mean" (eq. 8) over the vertices; "auto": the
             output where operations are on edges and the cell has one, else the mean.
+        aggregate: "mean": the coefficients of a vertex sum to 1, as a softmax does (eq. 3 and 7); "sum": they are
+            multiplied by the number of its links, so that equal ones give a sum, as in GATES.
         fusion: "gated": CGM; "last": :math:`h_K` alone (HOP without CGM); "mean": of all :math:`h_t`.
     """
 
@@ -76,6 +79,7 @@ class HOPEncoder(FlowEncoder):
         self_loop: bool = True,
         residual: str = "auto",
         readout: str = "auto",
+        aggregate: str = "sum",
         fusion: str = "gated",
     ) -> None:
         super().__init__(
@@ -89,6 +93,7 @@ class HOPEncoder(FlowEncoder):
             none=True,
         )
         self.with_none, self.self_loop, self.residual, self.fusion = none == "embed", self_loop, residual, fusion
+        self.sums = aggregate == "sum"
         if residual == "auto":
             self.residual = "linear" if self.on_edges else "none"
         pairs = list(pairwise([input_embedding] + [hidden] * layers))
@@ -103,6 +108,7 @@ class HOPEncoder(FlowEncoder):
         found = super().faults(facts, options)
         found += choice_fault(options, "none", ("embed", "skip"))
         found += choice_fault(options, "residual", ("auto", "linear", "none"))
+        found += choice_fault(options, "aggregate", ("mean", "sum"))
         return found + choice_fault(options, "fusion", ("gated", "last", "mean"))
 
     @classmethod
@@ -153,6 +159,7 @@ class HOPEncoder(FlowEncoder):
         sources, offsets = links
         targets = torch.repeat_interleave(offsets.diff())
         features = self.features_of(plan, inputs)
+        degree = offsets.diff()[:, None]
         is_input = (plan.inputs >= 0)[:, None]
         state = self.begin(plan.inputs)  # [R, h]
         readouts, weights = [], []
@@ -167,6 +174,8 @@ class HOPEncoder(FlowEncoder):
                 strength = self.from_target[k](sent).squeeze(1)[targets] + self.from_source[k](sent).squeeze(1)[sources]
             weight = segment_softmax(F.leaky_relu(strength, SLOPE), targets, len(plan))  # [L]
             new = sum_into(message, places, offsets, weights=weight)  # [R, H]
+            if self.sums:
+                new = new * degree
             if not self.on_edges:
                 new = self.operations(k, plan.types, features) * new
             if self.residual == "linear":

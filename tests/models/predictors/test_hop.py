@@ -34,7 +34,7 @@ def plain_edges(model: HOPEncoder, ops: Tensor) -> tuple[Tensor, Tensor]:
                 z = [gate(model, k, int(ops[u, v])) * sent[u] for u in sources]  # type: ignore[arg-type]
                 a = attention(model, k, state[v], z)
                 found[k, sources, v] = a
-                total = (a[:, None] * torch.stack(z)).sum(0)
+                total = (a[:, None] * torch.stack(z)).sum(0) * (len(sources) if model.sums else 1)
             new.append(total + sent[v] if model.residual == "linear" else total)
         read.append(new[-1] if model.readout == "output" else torch.stack(new).mean(0))
         state = [x.clamp_min(0) for x in new]
@@ -48,8 +48,9 @@ def plain_edges(model: HOPEncoder, ops: Tensor) -> tuple[Tensor, Tensor]:
     "options",
     [
         {},
-        {"none": "skip", "residual": "none", "readout": "mean"},
-        {"none": "skip", "residual": "linear", "readout": "output", "fusion": "last"},
+        {"none": "skip", "residual": "none", "readout": "mean", "aggregate": "mean"},
+        {"none": "skip", "residual": "linear", "readout": "output", "aggregate": "sum", "fusion": "last"},
+        {"aggregate": "mean"},
         {"none": "embed", "residual": "none", "readout": "mean"},
         {"fusion": "mean"},
     ],
@@ -64,9 +65,11 @@ def test_operations_on_edges(options: dict[str, object]) -> None:
     assert torch.allclose(model.explain(cells)["attention"], torch.stack([weights for _, weights in plain]))
 
 
-def test_operations_on_vertices() -> None:
+@pytest.mark.parametrize("aggregate", ["mean", "sum"])
+def test_operations_on_vertices(aggregate: str) -> None:
     cells = inputs("nasbench101", NB101.sample(15, seed=0))
-    model = encoder("hop", "nasbench101", layers=2, hidden=8, op_embedding=5, input_embedding=6, residual="linear")
+    sizes = {"layers": 2, "hidden": 8, "op_embedding": 5, "input_embedding": 6}
+    model = encoder("hop", "nasbench101", residual="linear", aggregate=aggregate, **sizes)
     assert isinstance(model, HOPEncoder)
     found, weights = model(cells), model.explain(cells)["attention"]
     for b in range(15):
@@ -81,6 +84,7 @@ def test_operations_on_vertices() -> None:
                 a = attention(model, k, sent[v], [sent[u] for u in sources])
                 assert torch.allclose(weights[b, k, sources, v], a)
                 total = (a[:, None] * torch.stack([sent[u] for u in sources])).sum(0)
+                total = total * (len(sources) if aggregate == "sum" else 1)
                 new.append(gate(model, k, int(cells.nodes.ops[b, v])) * total + sent[v])  # type: ignore[arg-type]
             read.append(torch.stack(new).mean(0))
             state = [x.clamp_min(0) for x in new]
