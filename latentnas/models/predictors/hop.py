@@ -62,7 +62,8 @@ class HOPEncoder(FlowEncoder):
         readout: :math:`h_t` is the "output" vertex's state, or the "mean" (eq. 8) over the vertices; "auto": the
             output where operations are on edges and the cell has one, else the mean.
         aggregate: "mean": the coefficients of a vertex sum to 1, as a softmax does (eq. 3 and 7); "sum": they are
-            multiplied by the number of its links, so that equal ones give a sum, as in GATES.
+            multiplied by the number of its links, so that equal ones give a sum, as in GATES; "auto": the sum where
+            operations are on edges, else the mean.
         fusion: "gated": CGM; "last": :math:`h_K` alone (HOP without CGM); "mean": of all :math:`h_t`.
     """
 
@@ -79,7 +80,7 @@ class HOPEncoder(FlowEncoder):
         self_loop: bool = True,
         residual: str = "auto",
         readout: str = "auto",
-        aggregate: str = "sum",
+        aggregate: str = "auto",
         fusion: str = "gated",
     ) -> None:
         super().__init__(
@@ -93,7 +94,7 @@ class HOPEncoder(FlowEncoder):
             none=True,
         )
         self.with_none, self.self_loop, self.residual, self.fusion = none == "embed", self_loop, residual, fusion
-        self.sums = aggregate == "sum"
+        self.sums = self.on_edges if aggregate == "auto" else aggregate == "sum"
         if residual == "auto":
             self.residual = "linear" if self.on_edges else "none"
         pairs = list(pairwise([input_embedding] + [hidden] * layers))
@@ -108,7 +109,7 @@ class HOPEncoder(FlowEncoder):
         found = super().faults(facts, options)
         found += choice_fault(options, "none", ("embed", "skip"))
         found += choice_fault(options, "residual", ("auto", "linear", "none"))
-        found += choice_fault(options, "aggregate", ("mean", "sum"))
+        found += choice_fault(options, "aggregate", ("auto", "mean", "sum"))
         return found + choice_fault(options, "fusion", ("gated", "last", "mean"))
 
     @classmethod
