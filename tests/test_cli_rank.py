@@ -71,6 +71,16 @@ def test_auto_writes_deviations_and_is_stored() -> None:
     assert predicted.tolist() == pytest.approx([float(row["score"]) for row in rows], rel=1e-4)
 
 
+@pytest.mark.slow
+def test_networks_are_measured_with_progress() -> None:
+    settings = ("--model", "mlp", "--set", "cell_features=expressivity", *QUICK)
+    measured = run("--out", "r.csv", "--sample", "4", *settings)
+    assert "zero-cost metrics: network 4/4" in measured.stderr
+    assert len(rows_of("r.csv")) == 4
+    plain = run("--out", "s.csv", "--sample", "4", "--model", "mlp", *QUICK)
+    assert "zero-cost" not in plain.stderr
+
+
 def test_nar_is_trained_by_its_own_loss() -> None:
     small = ("--set", "epochs=1", "--set", "head=[4]", "--device", "cpu")
     run("--out", "r.csv", "--sample", "5", "--model", "nar", "--save", "nar", *small)

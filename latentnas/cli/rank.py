@@ -54,6 +54,8 @@ def rank(
     import torch
 
     from ..errors import ConfigError
+    from ..evaluation import zero_cost_metrics
+    from ..predictor.settings import reads_networks
     from ..spaces import get_space
 
     for name, number in (("--sample", sample), ("--top", top)):
@@ -75,6 +77,8 @@ def rank(
         candidates = candidates[~_among(found_space, candidates, codes)]
     if save is not None:
         predictor.save(save.expanduser())
+    if reads_networks(predictor):
+        zero_cost_metrics(found_space, candidates, progress=True)  # kept on disk, where the predictor finds them
     deviations = model == "auto" or predictor.ensemble > 1
     moments = predictor.predict(candidates, return_std=True) if deviations else (predictor.predict(candidates),)
     mean, *stds = map(torch.from_numpy, moments)

@@ -97,6 +97,10 @@ CELL_FEATURES: dict[str, Measure] = {
 """Measures of whole cells, by name."""
 
 
+UNTRAINED = ("zero_cost", "expressivity")
+"""Names of the measures that take a pass of every cell's untrained network."""
+
+
 def get_measure(given: MeasureSetting, known: dict[str, Measure], what: str) -> Measure:
     """The measure of that name, those of several names side by side, or the function itself.
 
@@ -105,7 +109,7 @@ def get_measure(given: MeasureSetting, known: dict[str, Measure], what: str) -> 
     """
     if callable(given):
         return given
-    names = [given] if isinstance(given, str) else list(given)
+    names = [given] if isinstance(given, str) else given
     for name in names:
         if name not in known:
             raise UnknownNameError(what, name, known)

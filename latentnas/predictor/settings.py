@@ -15,7 +15,7 @@ from ..errors import ConfigError, LatentNASError, UnknownNameError
 from ..latent import resolve_latent
 from ..models.predictors import LOSSES, encoder_class, encoder_faults, list_encoders
 from ..spaces import SearchSpace, get_space
-from .features import CELL_FEATURES, OP_FEATURES, Measure, MeasureSetting, measure_faults
+from .features import CELL_FEATURES, OP_FEATURES, UNTRAINED, Measure, MeasureSetting, measure_faults
 from .inputs import cell_facts
 from .training import SCHEDULES
 
@@ -100,6 +100,19 @@ def measure_of(predictor: Predictor, kind: str) -> MeasureSetting | None:
     return own.get(kind) if given is None else given
 
 
+def reads_networks(predictor: Predictor) -> bool:
+    """Whether the predictor measures the untrained network of every cell that it trains on or is asked about."""
+    if predictor.encoder == "auto":
+        return auto_predictor(predictor).zero_cost
+    given = (measure_of(predictor, kind) for kind in DIMS)
+    named = {name for each in given if each is not None and not callable(each) for name in _names(each)}
+    return not named.isdisjoint(UNTRAINED)
+
+
+def _names(given: str | Sequence[str]) -> list[str]:
+    return [given] if isinstance(given, str) else list(given)
+
+
 def _same(value: object, default: object) -> bool:
     if isinstance(value, list) and isinstance(default, tuple):  # as it comes back from JSON
         value = tuple(value)
@@ -158,11 +171,10 @@ def _measure_faults(predictor: Predictor, space: SearchSpace) -> list[str]:
         given, known = measure_of(predictor, kind), measures_of(kind)
         if given is None or callable(given):
             continue
-        names = [given] if isinstance(given, str) else given
-        if not isinstance(names, Sequence) or not names or not all(name in known for name in names):
+        if not isinstance(given, Sequence) or not given or not all(name in known for name in _names(given)):
             faults.append(f"{kind} must be one or several of {', '.join(known)}, a function or None, got {given!r}")
         else:
-            found = [fault for name in names for fault in measure_faults(known[name], space)]
+            found = [fault for name in _names(given) for fault in measure_faults(known[name], space)]
             faults += [f"{kind}: {fault}" for fault in dict.fromkeys(found)]
     name = predictor.encoder
     if predictor.op_features is not None and name in list_encoders() and "op_features" not in encoder_class(name).needs:

@@ -6,7 +6,7 @@ from latentnas import get_space
 from latentnas.errors import ConfigError
 from latentnas.predictor import AutoPredictor, Predictor
 from latentnas.predictor.features import cell_costs, operation_costs
-from latentnas.predictor.settings import auto_predictor, checked_space, measures_of
+from latentnas.predictor.settings import auto_predictor, checked_space, measures_of, reads_networks
 
 
 def test_the_space_of_good_settings() -> None:
@@ -40,6 +40,14 @@ def test_auto_gets_its_own_settings_and_refuses_others() -> None:
     assert (made.seed, made.threads, made.folds) == (3, 2, 4)
     with pytest.raises(ConfigError, match=r"head is not for the encoder 'auto'; loss is not .* options of 'auto' must"):
         auto_predictor(Predictor("auto", loss="mse", head=(3,), options={"layers": 2}))
+
+
+def test_which_predictors_read_networks() -> None:
+    assert reads_networks(Predictor("gates++")) and not reads_networks(Predictor("gates"))
+    assert reads_networks(Predictor("mlp", cell_features=["costs", "expressivity"]))
+    assert not reads_networks(Predictor("mlp", cell_features="costs", targets=lambda space, codes: codes))
+    assert not reads_networks(Predictor("auto"))
+    assert reads_networks(Predictor("auto", options={"zero_cost": True}))
 
 
 def test_measures_by_kind() -> None:
