@@ -17,7 +17,7 @@ from ..progress import Progress
 from ..seeding import derive_seed
 from ..spaces import SearchSpace, get_space
 from .classical import ForestPredictor, GaussianProcessPredictor, known_features
-from .features import cell_zero_cost, measure_faults
+from .features import cell_expressivity, measure_faults
 from .inputs import cell_facts
 from .labels import Labels, as_codes, checked_labels
 from .moments import mixture_moments, with_deviations
@@ -69,9 +69,9 @@ class AutoPredictor(BaseEstimator):
         members: some of "gp" (:class:`.classical.GaussianProcessPredictor`), "gates-simplified", "gates" (GATES on
             operations on vertices), "gates-edges" (GATES on operations on edges, where the space has that view), "hop"
             and "forest" (:class:`.classical.ForestPredictor`).
-        zero_cost: whether members read zero-cost metrics of every cell, too: the Gaussian process and the forest all of
-            them, "gates", "gates-edges" and "hop" the expressivities; see :func:`.classical.cell_features` for what
-            that costs.
+        zero_cost: whether all members but "gates-simplified" read a zero-cost metric of every cell, too: the
+            expressivity of its untrained network after every block. See :func:`.classical.cell_features` for what that
+            costs.
         ensemble: how many networks of a kind are trained on all labels.
         folds: K.
         least: fewest labels that are cross-validated.
@@ -253,7 +253,7 @@ class AutoPredictor(BaseEstimator):
         if not isinstance(self.zero_cost, bool):
             faults.append(f"zero_cost must be True or False, got {self.zero_cost!r}")
         elif self.zero_cost:
-            faults += [f"zero_cost: {fault}" for fault in measure_faults(cell_zero_cost, space)]
+            faults += [f"zero_cost: {fault}" for fault in measure_faults(cell_expressivity, space)]
         for name, low in (("ensemble", 1), ("folds", 2), ("least", 2), ("seed", 0), ("threads", 1)):
             value = getattr(self, name)
             if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < low:
@@ -290,7 +290,7 @@ class AutoPredictor(BaseEstimator):
         seed = derive_seed(self.seed, name, labels)
         if name in ("gp", "forest"):
             kind = GaussianProcessPredictor if name == "gp" else ForestPredictor
-            features = (*known_features(space), "zero_cost") if self.zero_cost else None
+            features = (*known_features(space), "expressivity") if self.zero_cost else None
             return kind(space=space, features=features, seed=seed % 2**31)
         encoder, options = NETWORKS[name]
         return Predictor(

@@ -18,7 +18,7 @@ from ..evaluation.metrics import kendall_tau
 from ..models.targets import NormalScores
 from ..spaces import SearchSpace, get_space
 from ..spaces.features import flow_statistics, one_hot_features, path_counts
-from .features import cell_expressivity, cell_zero_cost, measure_faults, measured
+from .features import CELL_FEATURES, UNTRAINED, measure_faults, measured
 from .labels import Labels, as_codes, checked_labels, distinct_rows
 from .moments import ensemble_moments, with_deviations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 CHUNK = 32_768
 """Cells whose features are worked out at once."""
 
-FEATURES = ("operations", "paths", "flow", "costs", "zero_cost")
+FEATURES = ("operations", "paths", "flow", "costs", *UNTRAINED)
 """Groups of features; see :func:`cell_features`."""
 
 ARD_LABELS = 200
@@ -36,7 +36,7 @@ ARD_LABELS = 200
 
 
 def known_features(space: SearchSpace) -> tuple[str, ...]:
-    """The groups of features that the space has, all but "zero_cost", which takes a pass of every network.
+    """The groups of features that the space has, all but those that take a pass of every network.
 
     "costs" only where an image network is built around its cells.
     """
@@ -56,9 +56,9 @@ def cell_features(space: SearchSpace, codes: Tensor, names: Sequence[str]) -> Te
         names: any of "operations" (one-hot columns of the code), "paths" (which sequences of last operations some path
             from input to output has, :func:`latentnas.spaces.features.path_counts`), "flow" (depth and width,
             :func:`latentnas.spaces.features.flow_statistics`), "costs" (logarithms of parameters and multiply-adds),
-            "zero_cost" (metrics of untrained networks, :func:`.features.cell_zero_cost` and
-            :func:`.features.cell_expressivity`, damped; some 50 ms of CPU for every network that is not in the user's
-            cache). The columns stand in this order, whatever the order of the names.
+            "zero_cost" and "expressivity" (metrics of untrained networks, :func:`.features.cell_zero_cost` and
+            :func:`.features.cell_expressivity`, damped; some 40 ms of CPU each for every network that is not in the
+            user's cache). The columns stand in this order, whatever the order of the names.
     """
     groups = []
     if "operations" in names:
@@ -70,8 +70,7 @@ def cell_features(space: SearchSpace, codes: Tensor, names: Sequence[str]) -> Te
     if "costs" in names:
         costs = space.costs(codes)
         groups.append(torch.stack([costs.params, costs.macs], 1).double().log1p())
-    if "zero_cost" in names:
-        groups += [measured(measure, space, codes, 2).double() for measure in (cell_zero_cost, cell_expressivity)]
+    groups += [measured(CELL_FEATURES[name], space, codes, 2).double() for name in UNTRAINED if name in names]
     return torch.cat(groups, 1)
 
 
@@ -183,8 +182,7 @@ class FeaturePredictor(BaseEstimator, ABC):
 
     def _faults(self, space: SearchSpace) -> list[str]:
         found, names, known = [], self.features, known_features(space)
-        if measure_faults(cell_zero_cost, space) == []:
-            known = (*known, "zero_cost")
+        known = (*known, *(name for name in UNTRAINED if measure_faults(CELL_FEATURES[name], space) == []))
         listed = isinstance(names, Sequence) and not isinstance(names, str) and len(names) > 0
         if names is not None and not (listed and all(name in known for name in names)):
             found.append(f"features of {space.name} must be None or list some of {', '.join(known)}, got {names!r}")
@@ -248,7 +246,7 @@ class GaussianProcessPredictor(FeaturePredictor):
 
     Args:
         space: the search space, or its name.
-        features: groups of features, see :func:`cell_features`; None for all that the space has but "zero_cost".
+        features: groups of features, see :func:`cell_features`; None for all that need no pass of networks.
         exact_limit: most labels on which the posterior is exact.
         fit_limit: most labels that the kernels' parameters are fitted to, drawn at random.
         seed: of the choice of these labels, and of inducing points.
@@ -357,7 +355,7 @@ class GaussianProcessPredictor(FeaturePredictor):
 def kernel_of_columns(space: SearchSpace, names: Sequence[str]) -> list[int]:
     """Which kernel of the Gaussian process each column of :func:`cell_features` belongs to: 0, 1 or 2, ascending.
 
-    Operations and paths have one each; "flow", "costs" and "zero_cost" share one.
+    Operations and paths have one each; the others share one.
     """
     cell = space.sample(1, seed=0)
     found: list[int] = []

@@ -100,13 +100,13 @@ def measure_of(predictor: Predictor, kind: str) -> MeasureSetting | None:
     return own.get(kind) if given is None else given
 
 
-def reads_networks(predictor: Predictor) -> bool:
-    """Whether the predictor measures the untrained network of every cell that it trains on or is asked about."""
+def networks_read(predictor: Predictor) -> list[str]:
+    """The measures of :data:`.features.UNTRAINED` that the predictor takes of the cells that it is asked about."""
     if predictor.encoder == "auto":
-        return auto_predictor(predictor).zero_cost
-    given = (measure_of(predictor, kind) for kind in DIMS)
+        return ["expressivity"] if auto_predictor(predictor).zero_cost else []
+    given = (measure_of(predictor, kind) for kind in ("op_features", "cell_features"))
     named = {name for each in given if each is not None and not callable(each) for name in _names(each)}
-    return not named.isdisjoint(UNTRAINED)
+    return [name for name in UNTRAINED if name in named]
 
 
 def _names(given: str | Sequence[str]) -> list[str]:

@@ -176,13 +176,10 @@ def test_zero_cost_metrics_are_read_on_request(monkeypatch: pytest.MonkeyPatch) 
         asked.append(len(codes))
         return worth(codes)[:, None]
 
-    monkeypatch.setattr("latentnas.predictor.classical.cell_zero_cost", measure)
-    monkeypatch.setattr("latentnas.predictor.classical.cell_expressivity", measure)
+    monkeypatch.setitem(CELL_FEATURES, "expressivity", measure)
     with_metrics = AutoPredictor(members=("gp",), zero_cost=True).fit(codes, worth(codes) ** 3)
     assert sum(asked) > 0
     assert with_metrics.score(others, worth(others)) > 0.9, "the metric is the truth here"
-
-    monkeypatch.setitem(CELL_FEATURES, "expressivity", measure)
     networks = AutoPredictor(zero_cost=True), AutoPredictor()
     made = [[each.new_member(name, SPACE) for name in MEMBERS[1:5]] for each in networks]
     read = [[network.get_params()["cell_features"] for network in each] for each in made]

@@ -33,7 +33,7 @@ CODES = torch.tensor(
 @pytest.fixture(autouse=True)
 def metrics(monkeypatch: pytest.MonkeyPatch) -> partial[ZeroCostMetrics]:
     """Zero-cost metrics of small networks, in the place of the default ones."""
-    small = partial(zero_cost.zero_cost_metrics, channels=4, layers=1, image_size=8, batch=8, device="cpu")
+    small = partial(zero_cost.zero_cost_metrics, channels=4, image_size=8, batch=8, device="cpu")
     monkeypatch.setattr(zero_cost, "zero_cost_metrics", small)
     return small
 
@@ -153,9 +153,9 @@ def test_scores_follow_a_measure_that_decides() -> None:
 
 
 def test_expressivity_is_measured_by_block(metrics: partial[ZeroCostMetrics]) -> None:
-    found = metrics(SPACE, CODES)
+    found = metrics(SPACE, CODES, layers=5)
     measured = CELL_FEATURES["expressivity"](SPACE, CODES)
-    blocks = 1 + 3 * 1 + 2
+    blocks = 1 + 3 * 5 + 2
     assert measured.shape == (len(CODES), 2 * blocks)
     assert torch.equal(measured[:, :blocks], found.blocks["expressivity"])
     assert torch.equal(measured[:, blocks:], found.blocks["backward_expressivity"])

@@ -6,7 +6,7 @@ from latentnas import get_space
 from latentnas.errors import ConfigError
 from latentnas.predictor import AutoPredictor, Predictor
 from latentnas.predictor.features import cell_costs, operation_costs
-from latentnas.predictor.settings import auto_predictor, checked_space, measures_of, reads_networks
+from latentnas.predictor.settings import auto_predictor, checked_space, measures_of, networks_read
 
 
 def test_the_space_of_good_settings() -> None:
@@ -43,11 +43,13 @@ def test_auto_gets_its_own_settings_and_refuses_others() -> None:
 
 
 def test_which_predictors_read_networks() -> None:
-    assert reads_networks(Predictor("gates++")) and not reads_networks(Predictor("gates"))
-    assert reads_networks(Predictor("mlp", cell_features=["costs", "expressivity"]))
-    assert not reads_networks(Predictor("mlp", cell_features="costs", targets=lambda space, codes: codes))
-    assert not reads_networks(Predictor("auto"))
-    assert reads_networks(Predictor("auto", options={"zero_cost": True}))
+    assert networks_read(Predictor("gates++")) == ["zero_cost"]
+    assert networks_read(Predictor("gates")) == []
+    assert networks_read(Predictor("gates", targets="zero_cost")) == [], "of the cells trained on only"
+    assert networks_read(Predictor("mlp", cell_features=["costs", "expressivity"])) == ["expressivity"]
+    assert networks_read(Predictor("mlp", cell_features=lambda space, codes: codes)) == []
+    assert networks_read(Predictor("auto")) == []
+    assert networks_read(Predictor("auto", options={"zero_cost": True})) == ["expressivity"]
 
 
 def test_measures_by_kind() -> None:

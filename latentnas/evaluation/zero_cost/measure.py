@@ -273,6 +273,7 @@ class ZeroCost:
             self.batch.images,
             relus="relu_logdet" in self.computed,
             blocks=bool(self.blockwise),
+            weights=bool(wanted),
         )
         backward = bool(wanted) or "backward_expressivity" in self.blockwise
         with torch.set_grad_enabled(backward):

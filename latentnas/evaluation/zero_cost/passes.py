@@ -66,6 +66,7 @@ class Pass(ABC):
     def __init__(self, networks: int, seed: int, like: Tensor) -> None:
         self.networks, self.seed, self.like = networks, seed, like
         self.every = torch.arange(networks, device=like.device)
+        self.weights_have_gradients = True
         self.layers: list[Layer] = []
 
     @abstractmethod
@@ -115,7 +116,8 @@ class Pass(ABC):
 
     def _layer(self, part: Part, shape: tuple[int, ...], fan_in: int) -> Tensor:
         weight = self.prepared(initial_weight(self.seed, f"{part.name}.weight", shape, fan_in).to(self.like))
-        leaf = weight.expand(len(part.rows), *shape).clone().requires_grad_(torch.is_grad_enabled())
+        leaf = weight.expand(len(part.rows), *shape).clone()
+        leaf.requires_grad_(self.weights_have_gradients and torch.is_grad_enabled())
         self.layers.append(Layer(leaf, part))
         return leaf
 
@@ -123,14 +125,22 @@ class Pass(ABC):
 class TrainingPass(Pass):
     """A pass in training mode: batch normalisation by the statistics of the images.
 
+    Args:
+        networks, seed, images: as for every pass.
+        relus: whether to count the ReLUs that agree.
+        blocks: whether to keep what each block returns.
+        weights: whether weights get gradients.
+
     Attributes:
         kernel: [G, n, n] double, number of ReLUs that agree (both active, or both not) for two images.
-        blocks: with ``blocks``, what each block of the networks returned, [n, G, C, h, w]; it keeps its gradient.
+        blocks: what each block of the networks returned, [n, G, C, h, w]; it keeps its gradient.
     """
 
-    def __init__(self, networks: int, seed: int, images: Tensor, *, relus: bool, blocks: bool = False) -> None:
+    def __init__(
+        self, networks: int, seed: int, images: Tensor, *, relus: bool, blocks: bool = False, weights: bool = True
+    ) -> None:
         super().__init__(networks, seed, images)
-        self.relus, self.keeps_blocks = relus, blocks
+        self.relus, self.keeps_blocks, self.weights_have_gradients = relus, blocks, weights
         self.blocks: list[Tensor] = []
         n = len(images)
         self.kernel = torch.zeros(networks, n, n, dtype=torch.float64, device=images.device)
@@ -157,6 +167,8 @@ class TrainingPass(Pass):
             self.blocks.append(x)
             if x.requires_grad:
                 x.retain_grad()
+            elif torch.is_grad_enabled():
+                x.requires_grad_()
         return x
 
 

@@ -31,8 +31,8 @@ class GCNPredictorEncoder(CellEncoder):
 
     Args:
         facts: the space.
-        layers: graph convolutions. Published: 5; of 2, 3 and 5 cells held out of the training half of NB1Shot1-3 preferred
-            3, by far: after five the states of vertices are hardly apart.
+        layers: graph convolutions. Published: 5; of 2, 3 and 5 cells held out of the training half of NB1Shot1-3
+            preferred 3, by far: after five the states of vertices are hardly apart.
         hidden: size of a vertex state, and so of the embedding.
         op_embedding: size of an operation embedding.
         readout: the state of the "global" node, or the "mean" over the vertices.
