@@ -15,6 +15,8 @@ medians over the runs. No setting was chosen on test rows.
 The tables, in --data: nasbench201_cifar10.csv.gz (arch_str, cifar10_test_200), nasbench101.npz.
 --models takes every encoder of a Predictor, and auto, forest and gp: these have no epochs, tau is that of the fitted
 model, and --losses means nothing to them. --ablation gives the rows of the papers' tables, beside those of --models.
+--test-sample is for models that measure the networks of all cells asked about, where these are many: tau of a random
+sample is an estimate of that of all rows; give it an --output of its own.
 --set NAME=VALUE changes a setting of every Predictor, options.NAME=VALUE an option of its encoder (JSON values).
 The zero-cost metrics of gates++ are computed where the user's cache lacks them, those of all test cells, too: some 3
 CPU-minutes for NAS-Bench-201, 13 for NB1Shot1-3, and over an hour for NAS-Bench-101. Published figures stand beside the
@@ -181,6 +183,13 @@ def read_table(name: str, folder: Path) -> tuple[Tensor, Tensor, int]:
     return inside, values[rows], (len(rows) + 1) // 2
 
 
+def with_test_sample(codes: Tensor, values: Tensor, train: int, size: int) -> tuple[Tensor, Tensor, int]:
+    """The same table with ``size`` random test rows."""
+    chosen = torch.randperm(len(codes) - train, generator=torch.Generator().manual_seed(0))[:size] + train
+    rows = torch.cat([torch.arange(train), chosen])
+    return codes[rows], values[rows], train
+
+
 def part_of(name: str, codes: Tensor) -> tuple[Tensor, Tensor]:
     """The networks of a sub-space that a NAS-Bench-101 table holds: their codes there, and rows, in its order."""
     space, whole = ln.get_space(name), ln.get_space("nasbench101")
@@ -313,6 +322,7 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", type=int, default=[78, 390])
     parser.add_argument("--subsets", type=int, default=3)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--test-sample", type=int, metavar="N", help="test on N random rows of the test part")
     parser.add_argument("--precision", nargs="+", type=int, default=[10, 100], metavar="K")
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", dest="settings")
     parser.add_argument("--output", type=Path, default=Path("runs/predictors"))
@@ -322,6 +332,8 @@ def main() -> None:
     for row in rows:
         new_predictor(row, args.table, 0, joined(args.settings, row.settings)).checked_space()
     table = read_table(args.table, args.data)
+    if args.test_sample is not None:
+        table = with_test_sample(*table, args.test_sample)
     print(f"{args.table}: {table[2]:,} rows to draw labels from, {len(table[0]) - table[2]:,} to test on")
     source = provenance()
 

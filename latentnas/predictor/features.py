@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor
@@ -72,9 +72,9 @@ def cell_zero_cost(space: SearchSpace, codes: Tensor) -> Tensor:
 EXPRESSIVITY = ("expressivity", "backward_expressivity")
 """Zero-cost metrics of every block."""
 
-STAGE_CELLS = 5
-"""Cells in each stage of the networks whose expressivity is measured, as in the published ones of NAS-Bench-201. A
-Gaussian process ranked held-out cells by 0.003 better than with the 3 of the other metrics."""
+STAGE_CELLS = {"nasbench201": 5}
+"""Cells in each stage of the networks whose expressivity is measured, by space: as in the published ones, which elsewhere
+have the 3 of the other metrics. With 5 a Gaussian process ranked held-out cells of NAS-Bench-201 by 0.003 better."""
 
 
 def cell_expressivity(space: SearchSpace, codes: Tensor) -> Tensor:
@@ -87,12 +87,11 @@ def cell_expressivity(space: SearchSpace, codes: Tensor) -> Tensor:
     return torch.cat([found[name] for name in EXPRESSIVITY], 1)
 
 
-UNTRAINED: dict[str, dict[str, Any]] = {
-    "zero_cost": {"metrics": tuple(dict.fromkeys((*NETWORK_METRICS, *OPERATION_METRICS)))},
-    "expressivity": {"metrics": EXPRESSIVITY, "layers": STAGE_CELLS},
+UNTRAINED = {
+    "zero_cost": tuple(dict.fromkeys((*NETWORK_METRICS, *OPERATION_METRICS))),
+    "expressivity": EXPRESSIVITY,
 }
-"""The measures that take a pass of every cell's untrained network, and which pass, where it differs from the default of
-:func:`latentnas.evaluation.zero_cost.zero_cost_metrics`."""
+"""The measures that take a pass of every cell's untrained network, and the metrics that they take from it."""
 
 
 def network_metrics(name: str, space: SearchSpace, codes: Tensor, *, progress: bool = False) -> ZeroCostMetrics:
@@ -103,7 +102,8 @@ def network_metrics(name: str, space: SearchSpace, codes: Tensor, *, progress: b
     """
     from ..evaluation.zero_cost import zero_cost_metrics
 
-    return zero_cost_metrics(space, codes, progress=progress, **UNTRAINED[name])
+    depth = {"layers": STAGE_CELLS[space.name]} if name == "expressivity" and space.name in STAGE_CELLS else {}
+    return zero_cost_metrics(space, codes, metrics=UNTRAINED[name], progress=progress, **depth)
 
 
 OP_FEATURES: dict[str, Measure] = {"costs": operation_costs, "zero_cost": operation_zero_cost}
