@@ -73,8 +73,9 @@ EXPRESSIVITY = ("expressivity", "backward_expressivity")
 """Zero-cost metrics of every block."""
 
 STAGE_CELLS = {"nasbench201": 5}
-"""Cells in each stage of the networks whose expressivity is measured, by space: as in the published ones, which elsewhere
-have the 3 of the other metrics. With 5 a Gaussian process ranked held-out cells of NAS-Bench-201 by 0.003 better."""
+"""Cells in each stage of the networks whose expressivity is measured, by space: as in the published ones, which
+elsewhere have the 3 of the other metrics. With 5 a Gaussian process ranked held-out cells of NAS-Bench-201 by 0.003
+better."""
 
 
 def cell_expressivity(space: SearchSpace, codes: Tensor) -> Tensor:
@@ -100,10 +101,12 @@ def network_metrics(name: str, space: SearchSpace, codes: Tensor, *, progress: b
     Raises:
         ConfigError: no networks are built for cells of the space.
     """
-    from ..evaluation.zero_cost import zero_cost_metrics
+    from ..evaluation.zero_cost import NetworkSize, zero_cost_metrics
 
-    depth = {"layers": STAGE_CELLS[space.name]} if name == "expressivity" and space.name in STAGE_CELLS else {}
-    return zero_cost_metrics(space, codes, metrics=UNTRAINED[name], progress=progress, **depth)
+    layers = NetworkSize().layers
+    if name == "expressivity":
+        layers = STAGE_CELLS.get(space.name, layers)
+    return zero_cost_metrics(space, codes, metrics=UNTRAINED[name], layers=layers, progress=progress)
 
 
 OP_FEATURES: dict[str, Measure] = {"costs": operation_costs, "zero_cost": operation_zero_cost}
