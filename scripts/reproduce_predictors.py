@@ -16,7 +16,7 @@ The tables, in --data: nasbench201_cifar10.csv.gz (arch_str, cifar10_test_200), 
 --models takes every encoder of a Predictor, and auto, forest and gp: these have no epochs, tau is that of the fitted
 model, and --losses means nothing to them. --ablation gives the rows of the papers' tables, beside those of --models.
 --test-sample is for models that measure the networks of all cells asked about, where these are many: tau of a random
-sample is an estimate of that of all rows; give it an --output of its own.
+sample is an estimate of that of all rows.
 --set NAME=VALUE changes a setting of every Predictor, options.NAME=VALUE an option of its encoder (JSON values).
 The zero-cost metrics of gates++ are computed where the user's cache lacks them, those of all test cells, too: some 3
 CPU-minutes for NAS-Bench-201, 13 for NB1Shot1-3, and over an hour for NAS-Bench-101. Published figures stand beside the
@@ -168,6 +168,7 @@ class Run:
     precision: dict[str, float]
     cpu_seconds: float
     parameters: str = ""
+    test_sample: int | None = None
 
 
 def read_table(name: str, folder: Path) -> tuple[Tensor, Tensor, int]:
@@ -263,6 +264,7 @@ def run(
         seed=seed,
         settings=settings,
         parameters=parameters_of(predictor),
+        test_sample=args.test_sample,
         tau=statistics.fmean(taus) if taus else kendall_tau(scores, actual),
         n5=n_at_k(scores, actual, 5),
         n10=n_at_k(scores, actual, 10),
@@ -327,6 +329,8 @@ def main() -> None:
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", dest="settings")
     parser.add_argument("--output", type=Path, default=Path("runs/predictors"))
     args = parser.parse_args()
+    if args.test_sample is not None and args.test_sample < 2:
+        parser.error(f"--test-sample must be at least 2, got {args.test_sample}")
     args.settings = settings_of(args.settings)
     rows = rows_of(args)
     for row in rows:
@@ -349,6 +353,7 @@ def main() -> None:
             settings = joined(args.settings, row.settings)
             made = new_predictor(row, args.table, seed, settings)
             key |= {"seed": seed, "settings": settings, "parameters": parameters_of(made)}
+            key |= {"test_sample": args.test_sample}
             result = done.get(identity(key))
             if result is None:
                 result = run(args, table, row, size=size, subset=subset, seed=seed)
@@ -373,7 +378,7 @@ def rows_of(args: argparse.Namespace) -> list[Row]:
 
 def identity(run: dict[str, Any]) -> str:
     """What makes two runs the same."""
-    names = ("table", "model", "loss", "size", "subset", "seed", "settings", "parameters")
+    names = ("table", "model", "loss", "size", "subset", "seed", "settings", "parameters", "test_sample")
     return json.dumps({name: run.get(name) for name in names}, sort_keys=True)
 
 

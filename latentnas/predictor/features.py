@@ -120,6 +120,11 @@ CELL_FEATURES: dict[str, Measure] = {
 """Measures of whole cells, by name."""
 
 
+def names_of(given: str | Sequence[str]) -> list[str]:
+    """The names of a measure that is asked for by one or by several."""
+    return [given] if isinstance(given, str) else list(given)
+
+
 def get_measure(given: MeasureSetting, known: dict[str, Measure], what: str) -> Measure:
     """The measure of that name, those of several names side by side, or the function itself.
 
@@ -128,7 +133,7 @@ def get_measure(given: MeasureSetting, known: dict[str, Measure], what: str) -> 
     """
     if callable(given):
         return given
-    names = [given] if isinstance(given, str) else given
+    names = names_of(given)
     for name in names:
         if name not in known:
             raise UnknownNameError(what, name, known)

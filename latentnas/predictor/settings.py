@@ -15,7 +15,7 @@ from ..errors import ConfigError, LatentNASError, UnknownNameError
 from ..latent import resolve_latent
 from ..models.predictors import LOSSES, encoder_class, encoder_faults, list_encoders
 from ..spaces import SearchSpace, get_space
-from .features import CELL_FEATURES, OP_FEATURES, UNTRAINED, Measure, MeasureSetting, measure_faults
+from .features import CELL_FEATURES, OP_FEATURES, UNTRAINED, Measure, MeasureSetting, measure_faults, names_of
 from .inputs import cell_facts
 from .training import SCHEDULES
 
@@ -105,12 +105,8 @@ def networks_read(predictor: Predictor) -> list[str]:
     if predictor.encoder == "auto":
         return ["expressivity"] if auto_predictor(predictor).zero_cost else []
     given = (measure_of(predictor, kind) for kind in ("op_features", "cell_features"))
-    named = {name for each in given if each is not None and not callable(each) for name in _names(each)}
+    named = {name for each in given if each is not None and not callable(each) for name in names_of(each)}
     return [name for name in UNTRAINED if name in named]
-
-
-def _names(given: str | Sequence[str]) -> list[str]:
-    return [given] if isinstance(given, str) else list(given)
 
 
 def _same(value: object, default: object) -> bool:
@@ -171,10 +167,10 @@ def _measure_faults(predictor: Predictor, space: SearchSpace) -> list[str]:
         given, known = measure_of(predictor, kind), measures_of(kind)
         if given is None or callable(given):
             continue
-        if not isinstance(given, Sequence) or not given or not all(name in known for name in _names(given)):
+        if not isinstance(given, Sequence) or not given or not all(name in known for name in names_of(given)):
             faults.append(f"{kind} must be one or several of {', '.join(known)}, a function or None, got {given!r}")
         else:
-            found = [fault for name in _names(given) for fault in measure_faults(known[name], space)]
+            found = [fault for name in names_of(given) for fault in measure_faults(known[name], space)]
             faults += [f"{kind}: {fault}" for fault in dict.fromkeys(found)]
     name = predictor.encoder
     if predictor.op_features is not None and name in list_encoders() and "op_features" not in encoder_class(name).needs:
