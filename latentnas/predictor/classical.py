@@ -17,7 +17,7 @@ from ..errors import ConfigError, ObservationError
 from ..evaluation.metrics import kendall_tau
 from ..models.targets import NormalScores
 from ..spaces import SearchSpace, get_space
-from ..spaces.features import flow_statistics, one_hot_features, path_counts
+from ..spaces.features import flow_statistics, link_counts, one_hot_features, path_counts
 from .features import CELL_FEATURES, UNTRAINED, measure_faults, measured
 from .labels import Labels, as_codes, checked_labels, distinct_rows
 from .moments import ensemble_moments, with_deviations
@@ -28,11 +28,15 @@ if TYPE_CHECKING:
 CHUNK = 32_768
 """Cells whose features are worked out at once."""
 
-FEATURES = ("operations", "paths", "flow", "costs", *UNTRAINED)
+COUNTS = ("operations", "paths", "links")
+"""Groups of features whose columns count things of one kind. The Gaussian process has a kernel for each of them, and
+scales all its columns by one number: scaled one by one, what is rare would weigh most."""
+
+FEATURES = (*COUNTS, "flow", "costs", *UNTRAINED)
 """Groups of features; see :func:`cell_features`."""
 
 ARD_LABELS = 200
-"""From how many labels on the third kernel of a Gaussian process has one lengthscale per column."""
+"""From how many labels on the last kernel of a Gaussian process has one lengthscale per column."""
 
 
 def known_features(space: SearchSpace) -> tuple[str, ...]:
@@ -43,8 +47,8 @@ def known_features(space: SearchSpace) -> tuple[str, ...]:
     try:
         space.costs(space.sample(1, seed=0))
     except ConfigError:
-        return FEATURES[:3]
-    return FEATURES[:4]
+        return FEATURES[:4]
+    return FEATURES[:5]
 
 
 def cell_features(space: SearchSpace, codes: Tensor, names: Sequence[str]) -> Tensor:
@@ -54,8 +58,9 @@ def cell_features(space: SearchSpace, codes: Tensor, names: Sequence[str]) -> Te
         space: the space of the codes.
         codes: checked codes.
         names: any of "operations" (one-hot columns of the code), "paths" (which sequences of last operations some path
-            from input to output has, :func:`latentnas.spaces.features.path_counts`), "flow" (depth and width,
-            :func:`latentnas.spaces.features.flow_statistics`), "costs" (logarithms of parameters and multiply-adds),
+            from input to output has, :func:`latentnas.spaces.features.path_counts`), "links" (square roots of how many
+            links lead from each operation to each, :func:`latentnas.spaces.features.link_counts`), "flow" (depth and
+            width, :func:`latentnas.spaces.features.flow_statistics`), "costs" (logarithms of parameters and multiply-adds),
             "zero_cost" and "expressivity" (metrics of untrained networks, :func:`.features.cell_zero_cost` and
             :func:`.features.cell_expressivity`, damped; some 40 ms of CPU each for every network that is not in the
             user's cache). The columns stand in this order, whatever the order of the names.
@@ -65,6 +70,8 @@ def cell_features(space: SearchSpace, codes: Tensor, names: Sequence[str]) -> Te
         groups.append(one_hot_features(space, codes))
     if "paths" in names:
         groups.append((path_counts(space, codes) > 0).double())
+    if "links" in names:
+        groups.append(link_counts(space, codes).sqrt())
     if "flow" in names:
         groups.append(flow_statistics(space, codes))
     if "costs" in names:
@@ -241,7 +248,8 @@ class GaussianProcessPredictor(FeaturePredictor):
     """An exact Gaussian process with Matern-5/2 kernels, by GPyTorch; sparse beyond ``exact_limit`` labels.
 
     See :func:`latentnas.models.gaussian_process.fit_gp`. It models the normal scores of the accuracies' ranks, by a sum
-    of kernels, see :func:`kernel_of_columns`; features that all training cells share are left out. From ``ARD_LABELS``
+    of kernels, see :func:`kernel_of_columns`; features that all training cells share are left out. The columns of a group
+    of ``COUNTS`` are scaled together, to a mean variance of 1, the others one by one. From ``ARD_LABELS``
     labels on the kernel of depths, widths, costs and zero-cost metrics has a lengthscale for every column.
 
     Args:
@@ -316,12 +324,16 @@ class GaussianProcessPredictor(FeaturePredictor):
         kernels = torch.tensor(kernel_of_columns(get_space(self.space), self._names))  # [f]
         scale = x.std(0, correction=0)
         varies = scale > 1e-9
+        for kernel in range(len(COUNTS)):
+            alike = varies & (kernels == kernel)
+            if bool(alike.any()):
+                scale[alike] = scale[alike].square().mean().sqrt()
         self._kept = varies if bool(varies.any()) else torch.ones_like(varies)
         self._center, self._scale = x.mean(0), torch.where(varies, scale, 1.0)
         kept, sizes = kernels[self._kept].unique(return_counts=True)
         stops = list(accumulate(sizes.tolist()))
         return [
-            FeatureGroup(stop - size, stop, ard=kernel == 2 and len(x) >= ARD_LABELS)
+            FeatureGroup(stop - size, stop, ard=kernel == len(COUNTS) and len(x) >= ARD_LABELS)
             for kernel, size, stop in zip(kept.tolist(), sizes.tolist(), stops, strict=True)
         ]
 
@@ -353,13 +365,13 @@ class GaussianProcessPredictor(FeaturePredictor):
 
 
 def kernel_of_columns(space: SearchSpace, names: Sequence[str]) -> list[int]:
-    """Which kernel of the Gaussian process each column of :func:`cell_features` belongs to: 0, 1 or 2, ascending.
+    """Which kernel of the Gaussian process each column of :func:`cell_features` belongs to, from 0, ascending.
 
-    Operations and paths have one each; the others share one.
+    Groups of ``COUNTS`` have one each; the others share the last.
     """
     cell = space.sample(1, seed=0)
     found: list[int] = []
     for name in FEATURES:
         if name in names:
-            found += [min(FEATURES.index(name), 2)] * cell_features(space, cell, [name]).shape[1]
+            found += [min(FEATURES.index(name), len(COUNTS))] * cell_features(space, cell, [name]).shape[1]
     return found

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from ..errors import ConfigError, LatentNASError, UnknownNameError
 from ..spaces import SearchSpace
+from ..spaces.features import flow_statistics, link_counts
 
 if TYPE_CHECKING:
     from ..evaluation.zero_cost import ZeroCostMetrics
@@ -113,6 +114,8 @@ OP_FEATURES: dict[str, Measure] = {"costs": operation_costs, "zero_cost": operat
 """Measures of operations, by name."""
 
 CELL_FEATURES: dict[str, Measure] = {
+    "links": link_counts,
+    "flow": flow_statistics,
     "costs": cell_costs,
     "zero_cost": cell_zero_cost,
     "expressivity": cell_expressivity,

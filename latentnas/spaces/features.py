@@ -1,4 +1,4 @@
-"""Feature vectors of cells: operations, paths from input to output, depth and width."""
+"""Feature vectors of cells: operations, paths from input to output, links between operations, depth and width."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .base import SearchSpace
-from .graphs import OUTPUT
+from .contraction import simplified
+from .graphs import INPUT, OUTPUT
 
 PATH_LENGTH = 3
 MAX_PATHS = 1000
@@ -108,6 +109,33 @@ def flow_statistics(space: SearchSpace, codes: Tensor) -> Tensor:
     mean = total[rows, last] / paths.clamp_min(1)
     number = (F.one_hot(graphs.ops, types) * graphs.mask[:, :, None]).sum(1)[:, 1:].double()  # [B, T - 1]
     return torch.cat([most, fewest, mean, paths.log1p(), number, (number > 0).double()], 1)
+
+
+def link_counts(space: SearchSpace, codes: Tensor) -> Tensor:
+    """How many links lead from operations of each type to operations of each type, in what a cell computes.
+
+    Identities are passed over and dead ends dropped, see :mod:`.contraction`; parallel paths along identities are as
+    many links. Input and output are types of their own.
+
+    Args:
+        space: the search space.
+        codes: [B, D] long.
+
+    Returns:
+        [B, T^2] double for T node types; links from type s to type t stand in column s T + t.
+    """
+    graphs = space.node_graphs(codes)
+    ops, mask = graphs.ops, graphs.mask
+    paths, present = simplified(
+        ops,
+        graphs.adj,
+        (ops == INPUT) & mask,
+        (ops == OUTPUT) & mask,
+        identity_types=space.identity_types,
+        zero_types=space.zero_types,
+    )
+    types = F.one_hot(ops, len(space.node_types)).double() * present[:, :, None]  # [B, N, T]
+    return (types.transpose(1, 2) @ paths.double() @ types).flatten(1)
 
 
 def _proper_types(space: SearchSpace) -> tuple[int, ...]:

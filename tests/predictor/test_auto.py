@@ -183,11 +183,14 @@ def test_zero_cost_metrics_are_read_on_request(monkeypatch: pytest.MonkeyPatch) 
     networks = AutoPredictor(zero_cost=True), AutoPredictor()
     made = [[each.new_member(name, SPACE) for name in MEMBERS[1:5]] for each in networks]
     read = [[network.get_params()["cell_features"] for network in each] for each in made]
-    assert read == [[None, "expressivity", "expressivity", "expressivity"], [None] * 4]
+    graph = ["links", "flow", "costs"]
+    assert read == [[None] + [[*graph, "expressivity"]] * 3, [None] + [graph] * 3]
+    assert AutoPredictor()._cell_features("gates-simplified", get_space("nasbench101")) == graph
+    assert AutoPredictor()._cell_features("gates", get_space("nas_bench_graph")) == ["links", "flow"]
     small = networks[0].new_member("gates", SPACE)
     assert isinstance(small, Predictor)
     small.set_params(epochs=2, ensemble=1).fit(codes, worth(codes))
-    assert small._inputs(codes).cell_features.shape == (30, 1)  # type: ignore[union-attr]
+    assert small._inputs(codes).cell_features.shape == (30, 49 + 25 + 2 + 1)  # type: ignore[union-attr]
     with pytest.raises(ConfigError, match=r"zero_cost: .*cannot be built as networks"):
         AutoPredictor(space="darts", zero_cost=True).checked_space()
 

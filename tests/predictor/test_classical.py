@@ -63,7 +63,7 @@ class TestBoth:
         codes = graph.sample(30, seed=0)
         model = make(space="nas_bench_graph").fit(codes, torch.arange(30.0))
         assert np.isfinite(model.predict(codes)).all()
-        with pytest.raises(ConfigError, match="must be None or list some of operations, paths, flow, got"):
+        with pytest.raises(ConfigError, match="must be None or list some of operations, paths, links, flow, got"):
             make(space="nas_bench_graph", features=("costs",)).fit(codes, torch.arange(30.0))
 
     def test_bad_labels_and_settings(self, make: Any) -> None:
@@ -79,21 +79,34 @@ class TestBoth:
 
 
 def test_features_by_hand() -> None:
-    """30 one-hot columns, 1 + 3 + 9 + 27 sequences of operations, two logarithms."""
+    """30 one-hot columns, 1 + 3 + 9 + 27 sequences of operations, 7 x 7 links between types, two logarithms."""
     code = SPACE.parse("|nor_conv_3x3~0|+|none~0|avg_pool_3x3~1|+|none~0|none~1|nor_conv_1x1~2|")
-    found = cell_features(SPACE, code, ("operations", "paths", "costs"))
-    assert found.shape == (1, 30 + 40 + 2)
-    ones = found[0, :70].nonzero()[:, 0].tolist()
-    assert ones == [3, 5, 14, 15, 20, 27, 30 + 13 + 15]
+    found = cell_features(SPACE, code, ("operations", "paths", "links", "costs"))
+    assert found.shape == (1, 30 + 40 + 49 + 2)
+    ones = found[0, :119].nonzero()[:, 0].tolist()
+    assert ones == [3, 5, 14, 15, 20, 27, 30 + 13 + 15, 70 + 5, 70 + 4 * 7 + 1, 70 + 5 * 7 + 6, 70 + 6 * 7 + 4]
     costs = SPACE.costs(code)
-    assert found[0, 70:].tolist() == pytest.approx([math.log1p(int(costs.params)), math.log1p(int(costs.macs))])
-    assert known_features(SPACE) == ("operations", "paths", "flow", "costs")
+    assert found[0, 119:].tolist() == pytest.approx([math.log1p(int(costs.params)), math.log1p(int(costs.macs))])
+    assert known_features(SPACE) == ("operations", "paths", "links", "flow", "costs")
 
 
 def test_kernels_of_the_gaussian_process() -> None:
-    """Operations, paths, and depth with costs: 3 * 4 + 1 + 2 * 6 columns of flow, two of costs."""
-    assert kernel_of_columns(SPACE, known_features(SPACE)) == [0] * 30 + [1] * 40 + [2] * (25 + 2)
-    assert kernel_of_columns(SPACE, ("costs", "operations")) == [0] * 30 + [2] * 2
+    """Operations, paths, links, and depth with costs: 3 * 4 + 1 + 2 * 6 columns of flow, two of costs."""
+    assert kernel_of_columns(SPACE, known_features(SPACE)) == [0] * 30 + [1] * 40 + [2] * 49 + [3] * (25 + 2)
+    assert kernel_of_columns(SPACE, ("costs", "operations")) == [0] * 30 + [3] * 2
+
+
+def test_columns_that_count_alike_are_scaled_together() -> None:
+    """A rare operation moves a cell as far as a common one; costs are standardised one by one."""
+    codes = SPACE.sample(30, seed=0)
+    model = GaussianProcessPredictor(features=("operations", "costs")).fit(codes, worth(codes))
+    x = cell_features(SPACE, model.labels_.codes, ("operations", "costs"))
+    scaled = model._standardized(x)
+    operations, costs = scaled[:, :-2], scaled[:, -2:]
+    assert float(operations.var(0, correction=0).mean()) == pytest.approx(1)
+    steps = operations.amax(0) - operations.amin(0)
+    assert float(steps.max() - steps.min()) == pytest.approx(0, abs=1e-9)
+    assert costs.std(0, correction=0).tolist() == pytest.approx([1, 1])
 
 
 def test_features_that_all_training_cells_share_do_not_count() -> None:

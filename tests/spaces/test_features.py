@@ -6,8 +6,8 @@ from collections import Counter
 import pytest
 import torch
 
-from latentnas.spaces import OUTPUT, ENASMacro, SearchSpace, get_space
-from latentnas.spaces.features import flow_statistics, one_hot_features, path_counts, path_length
+from latentnas.spaces import INPUT, OUTPUT, ENASMacro, SearchSpace, get_space
+from latentnas.spaces.features import flow_statistics, link_counts, one_hot_features, path_counts, path_length
 
 
 def paths(space: SearchSpace, code: torch.Tensor) -> list[tuple[int, ...]]:
@@ -75,6 +75,7 @@ def test_no_rows() -> None:
     empty = torch.empty(0, 6, dtype=torch.long)
     assert path_counts(space, empty).shape == (0, 40)
     assert one_hot_features(space, empty).shape == (0, 30)
+    assert link_counts(space, empty).shape == (0, 49)
 
 
 def test_path_length_shrinks_with_the_vocabulary() -> None:
@@ -109,3 +110,22 @@ def test_flow_statistics_without_a_path() -> None:
     found = flow_statistics(space, torch.zeros(1, 6).long())[0]
     assert found[:8].tolist() == [-1] * 8
     assert found[8:13].tolist() == [0] * 5
+
+
+def test_link_counts_by_hand() -> None:
+    """0 -> 1 -> 3 (3x3, 1x1 convolution), 0 -> 3 (skip), and 0 -> 2 (3x3) from which nothing leads on."""
+    space = get_space("nasbench201")
+    code = space.parse("|nor_conv_3x3~0|+|nor_conv_3x3~0|none~1|+|skip_connect~0|nor_conv_1x1~1|none~2|")
+    found = link_counts(space, code)[0].reshape(len(space.node_types), -1)
+    one, three = (space.node_types.index(name) for name in ("nor_conv_1x1", "nor_conv_3x3"))
+    expected = torch.zeros_like(found)
+    expected[INPUT, three] = expected[three, one] = expected[one, OUTPUT] = expected[INPUT, OUTPUT] = 1
+    assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("name", ["nasbench101", "enas_macro6", "darts"])
+def test_link_counts_of_isomorphic_cells(name: str) -> None:
+    space = get_space(name)
+    codes = space.sample(50, seed=0)
+    assert torch.equal(link_counts(space, codes), link_counts(space, space.canonical(codes)))
+    assert float(link_counts(space, codes).sum(1).min()) >= 0 and len(link_counts(space, codes).unique(dim=0)) > 10

@@ -1,14 +1,10 @@
 r"""GATES on what a cell computes: skip connections contracted, dead ends dropped, paths counted.
 
 An encoder of this project, for operations on vertices. A skip connection passes information on unchanged and 'none'
-passes nothing, so neither needs a gate that is learnt: before the cell is encoded, they are taken out of its graph.
-With :math:`a_{uv}` the number of edges from u to v, a skip connection s is replaced by edges around it,
-
-.. math:: a_{uv} \leftarrow a_{uv} + a_{us} a_{sv}, \quad (1)
-
-so that :math:`a_{uv}` counts the paths from u to v along skip connections; vertices that no path joins to the input and
-to the output go, too. What remains is encoded as GATES (Ning et al., ECCV 2020, eq. 3 and 4) does, with the counts in
-the place of edges,
+passes nothing, so neither needs a gate that is learnt: before the cell is encoded, they are taken out of its graph, and
+:math:`a_{uv}` becomes the number of paths from u to v along skip connections, eq. 1 of
+:mod:`latentnas.spaces.contraction`. What remains is encoded as GATES (Ning et al., ECCV 2020, eq. 3 and 4) does, with
+the counts in the place of edges,
 
 .. math:: X^{(k)} = \sigma(\mathrm{EMB}(o) W_o^{(k)}) \odot ((A^T + I) X^{(k-1)} W_x^{(k)}) \quad (2)
 
@@ -24,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...spaces.contraction import simplified
 from ...spaces.graphs import INPUT, OUTPUT
 from .base import CellEncoder, CellFacts, CellInputs, register_encoder, size_faults
 
@@ -34,7 +31,7 @@ class SimplifiedGATESEncoder(CellEncoder):
 
     Args:
         facts: the space.
-        layers: K.
+        layers: K; None for 4 in spaces with operations on edges, whose paths are short, and 5 in others.
         hidden: H, size of the information in each layer; the embedding has 2 H.
         op_embedding: size of an operation embedding.
         input_embedding: size of the input's vector.
@@ -46,12 +43,14 @@ class SimplifiedGATESEncoder(CellEncoder):
         self,
         facts: CellFacts,
         *,
-        layers: int = 4,
+        layers: int | None = None,
         hidden: int = 128,
         op_embedding: int = 48,
         input_embedding: int = 48,
     ) -> None:
         super().__init__()
+        if layers is None:
+            layers = 4 if facts.has_edges else 5
         self.identity_types, self.zero_types = facts.identity_types, facts.zero_types
         self.dim = 2 * hidden
         self.sum_scale = 2 / facts.num_nodes
@@ -65,9 +64,8 @@ class SimplifiedGATESEncoder(CellEncoder):
 
     @classmethod
     def faults(cls, facts: CellFacts, options: dict[str, Any]) -> list[str]:
-        return size_faults(options, "layers", limit=64) + size_faults(
-            options, "hidden", "op_embedding", "input_embedding"
-        )
+        found = [] if options["layers"] is None else size_faults(options, "layers", limit=64)
+        return found + size_faults(options, "hidden", "op_embedding", "input_embedding")
 
     @classmethod
     def learning_rate(cls, facts: CellFacts) -> float:
@@ -94,42 +92,3 @@ class SimplifiedGATESEncoder(CellEncoder):
             if k < len(self.carry) - 1:
                 state = state.relu()
         return torch.cat([self.sum_scale * state.sum(1), (state * is_output[:, :, None]).sum(1)], 1)
-
-
-def simplified(
-    ops: Tensor,
-    adj: Tensor,
-    is_input: Tensor,
-    is_output: Tensor,
-    *,
-    identity_types: tuple[int, ...],
-    zero_types: tuple[int, ...],
-) -> tuple[Tensor, Tensor]:
-    """Counts of paths along identities, and which vertices stay, eq. 1.
-
-    Args:
-        ops: [B, N] long, vertex types, in topological order.
-        adj: [B, N, N] bool, ``adj[b, u, v]``: u sends to v.
-        is_input, is_output: [B, N] bool.
-        identity_types, zero_types: types that pass their input on unchanged, and that give zero.
-
-    Returns:
-        paths: [B, N, N] long, how many lead from u to v, 0 where either is gone.
-        present: [B, N] bool; the input and the output always.
-    """
-    nodes = ops.shape[1]
-    is_identity = torch.isin(ops, torch.tensor(identity_types, dtype=torch.long, device=ops.device))
-    is_zero = torch.isin(ops, torch.tensor(zero_types, dtype=torch.long, device=ops.device))
-    counts = adj.long() * ~is_zero[:, :, None] * ~is_zero[:, None, :]
-    for v in range(nodes):
-        around = counts[:, :, v, None] * counts[:, v, None, :]
-        counts = counts + around * is_identity[:, v, None, None]
-    stays = ~(is_identity | is_zero)
-    counts = counts * stays[:, :, None] * stays[:, None, :]
-    fed, feeds = is_input.clone(), is_output.clone()
-    for v in range(1, nodes):
-        fed[:, v] |= ((counts[:, :v, v] > 0) & fed[:, :v]).any(1)
-    for v in range(nodes - 2, -1, -1):
-        feeds[:, v] |= ((counts[:, v, v + 1 :] > 0) & feeds[:, v + 1 :]).any(1)
-    present = (fed & feeds) | is_input | is_output
-    return counts * present[:, :, None] * present[:, None, :], present

@@ -7,8 +7,6 @@ from typing import ClassVar
 import pytest
 import torch
 
-from latentnas.models.predictors.simplified_gates import simplified
-
 from .conformance import EncoderConformance
 from .inputs import cells, facts
 
@@ -74,16 +72,3 @@ class TestSimplifiedGATES(EncoderConformance):
             torch.testing.assert_close(one, two)
         one, two = encoder(cells("nasbench201", torch.tensor([[3, 0, 0, 0, 3, 0], [1, 0, 0, 0, 3, 0]])))
         assert not torch.allclose(one, two)
-
-
-def test_parallel_skip_connections_are_counted() -> None:
-    # input 0 -> skip 1, skip 2 -> conv 3 -> output 4
-    ops = torch.tensor([[0, 2, 2, 3, 1]])
-    adj = torch.zeros(1, 5, 5, dtype=torch.bool)
-    for u, v in ((0, 1), (0, 2), (1, 3), (2, 3), (3, 4)):
-        adj[0, u, v] = True
-    paths, present = simplified(ops, adj, ops == 0, ops == 1, identity_types=(2,), zero_types=())
-    assert paths[0].nonzero().tolist() == [[0, 3], [3, 4]] and int(paths[0, 0, 3]) == 2
-    assert present.tolist() == [[True, False, False, True, True]]
-    dead, present = simplified(ops, adj, ops == 0, ops == 1, identity_types=(), zero_types=(3,))
-    assert not bool(dead.any()) and present.tolist() == [[True, False, False, False, True]]
