@@ -60,10 +60,11 @@ def cell_features(space: SearchSpace, codes: Tensor, names: Sequence[str]) -> Te
         names: any of "operations" (one-hot columns of the code), "paths" (which sequences of last operations some path
             from input to output has, :func:`latentnas.spaces.features.path_counts`), "links" (square roots of how many
             links lead from each operation to each, :func:`latentnas.spaces.features.link_counts`), "flow" (depth and
-            width, :func:`latentnas.spaces.features.flow_statistics`), "costs" (logarithms of parameters and multiply-adds),
-            "zero_cost" and "expressivity" (metrics of untrained networks, :func:`.features.cell_zero_cost` and
-            :func:`.features.cell_expressivity`, damped; some 40 ms of CPU each for every network that is not in the
-            user's cache). The columns stand in this order, whatever the order of the names.
+            width, :func:`latentnas.spaces.features.flow_statistics`), "costs" (logarithms of parameters and
+            multiply-adds), "zero_cost" and "expressivity" (metrics of untrained networks,
+            :func:`.features.cell_zero_cost` and :func:`.features.cell_expressivity`, damped; some 40 ms of CPU each for
+            every network that is not in the user's cache). The columns stand in this order, whatever the order of the
+            names.
     """
     groups = []
     if "operations" in names:
@@ -248,9 +249,9 @@ class GaussianProcessPredictor(FeaturePredictor):
     """An exact Gaussian process with Matern-5/2 kernels, by GPyTorch; sparse beyond ``exact_limit`` labels.
 
     See :func:`latentnas.models.gaussian_process.fit_gp`. It models the normal scores of the accuracies' ranks, by a sum
-    of kernels, see :func:`kernel_of_columns`; features that all training cells share are left out. The columns of a group
-    of ``COUNTS`` are scaled together, to a mean variance of 1, the others one by one. From ``ARD_LABELS``
-    labels on the kernel of depths, widths, costs and zero-cost metrics has a lengthscale for every column.
+    of kernels, see :func:`kernel_of_columns`; features that all training cells share are left out. The columns of a
+    group of ``COUNTS`` are scaled together, to a mean variance of 1, the others one by one. From ``ARD_LABELS`` labels
+    on the kernel of depths, widths, costs and zero-cost metrics has a lengthscale for every column.
 
     Args:
         space: the search space, or its name.

@@ -56,7 +56,7 @@ def save_predictor(predictor: Predictor, folder: str | Path) -> Path:
     if predictor.encoder == "auto":
         auto = predictor.auto_
         # what it was when it was fitted, whatever becomes of the defaults
-        settings["options"] = {**(settings["options"] or {}), "members": list(auto.members), "ensemble": auto.ensemble}
+        settings["options"] = {**(settings["options"] or {}), "members": list(auto.members_), "ensemble": auto.ensemble}
         tensors["shares"] = torch.tensor(list(auto.weights_.values()), dtype=torch.double)
         config["cv_scores"] = auto.cv_scores_
         for name, part in auto.members_.items():
@@ -160,7 +160,7 @@ def _restore(predictor: Predictor, tensors: dict[str, Tensor], source: Path, max
 
 def _load_auto(predictor: Predictor, config: dict[str, Any], tensors: dict[str, Tensor], source: Path) -> AutoPredictor:
     auto = auto_predictor(predictor)
-    names = tuple(auto.members)
+    names = auto.member_names(predictor.space_)
     weights = finite_tensor(tensors, "shares", source=source).double()
     if weights.shape != (len(names),):
         raise WeightsError(f"{source}: shares has shape {list(weights.shape)}, expected [{len(names)}]")

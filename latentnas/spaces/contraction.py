@@ -1,7 +1,7 @@
 r"""What a cell computes: skip connections contracted, dead ends dropped.
 
-A skip connection passes information on unchanged and 'none' passes nothing. With :math:`a_{uv}` the number of edges from
-u to v, a skip connection s is replaced by edges around it,
+A skip connection passes information on unchanged and 'none' passes nothing. With :math:`a_{uv}` the number of edges
+from u to v, a skip connection s is replaced by edges around it,
 
 .. math:: a_{uv} \leftarrow a_{uv} + a_{us} a_{sv}, \quad (1)
 

@@ -144,7 +144,6 @@ def test_scikit_learn_habits() -> None:
 
 
 def test_members_are_those_that_the_space_has() -> None:
-    assert AutoPredictor().members == ("gp", "gates-simplified", "gates")
     AutoPredictor(members=("gp", "gates-edges", "hop")).checked_space()
     with pytest.raises(ConfigError, match="members must list some of gp, gates-simplified, gates, hop, forest"):
         AutoPredictor(space="nasbench101", members=("gates-edges",)).checked_space()
@@ -183,16 +182,34 @@ def test_zero_cost_metrics_are_read_on_request(monkeypatch: pytest.MonkeyPatch) 
     networks = AutoPredictor(zero_cost=True), AutoPredictor()
     made = [[each.new_member(name, SPACE) for name in MEMBERS[1:5]] for each in networks]
     read = [[network.get_params()["cell_features"] for network in each] for each in made]
-    graph = ["links", "flow", "costs"]
-    assert read == [[None] + [[*graph, "expressivity"]] * 3, [None] + [graph] * 3]
-    assert AutoPredictor()._cell_features("gates-simplified", get_space("nasbench101")) == graph
-    assert AutoPredictor()._cell_features("gates", get_space("nas_bench_graph")) == ["links", "flow"]
+    assert read == [[None] + [["expressivity"]] * 3, [None] * 4]
     small = networks[0].new_member("gates", SPACE)
     assert isinstance(small, Predictor)
     small.set_params(epochs=2, ensemble=1).fit(codes, worth(codes))
-    assert small._inputs(codes).cell_features.shape == (30, 49 + 25 + 2 + 1)  # type: ignore[union-attr]
+    assert small._inputs(codes).cell_features.shape == (30, 1)  # type: ignore[union-attr]
     with pytest.raises(ConfigError, match=r"zero_cost: .*cannot be built as networks"):
         AutoPredictor(space="darts", zero_cost=True).checked_space()
+
+
+def test_where_operations_are_on_vertices_a_network_reads_features_of_the_graph() -> None:
+    space = get_space("nasbench101")
+    model = AutoPredictor(space=space, zero_cost=True, ensemble=1)
+    assert model.member_names(space) == ("gp", "gates-simplified", "gates", "hop")
+    assert AutoPredictor().member_names(SPACE) == ("gp", "gates-simplified", "gates")
+    made = [model.new_member(name, space).get_params() for name in ("gates-simplified", "gates", "hop")]
+    assert [each["cell_features"] for each in made] == [["links", "flow", "costs"], ["expressivity"], ["expressivity"]]
+    graph = get_space("nas_bench_graph")
+    assert AutoPredictor().new_member("gates-simplified", graph).get_params()["cell_features"] == ["links", "flow"]
+
+
+def test_the_members_of_a_space_are_stored_with_it(tmp_path: Path) -> None:
+    space = get_space("nas_bench_graph")
+    codes = space.sample(16, seed=0)
+    made = Predictor("auto", space=space, device="cpu", options={"ensemble": 1, "least": 99})
+    made.fit(codes, torch.arange(16.0))
+    assert list(made.auto_.members_) == ["gp", "gates-simplified", "gates", "hop"]
+    again = Predictor.load(made.save(tmp_path / "auto"), device="cpu")
+    assert (again.predict(codes) == made.predict(codes)).all()
 
 
 def test_a_space_without_costs() -> None:
@@ -205,7 +222,7 @@ def test_a_space_without_costs() -> None:
 def test_bad_settings_are_named() -> None:
     codes, values = SPACE.sample(5, seed=0), torch.arange(5.0)
     with pytest.raises(
-        ConfigError, match=r"members must list some of gp, gates.*; zero_cost must be.*; folds must be an"
+        ConfigError, match=r"members must be None or list some of gp, gates.*; zero_cost must be.*; folds must be an"
     ):
         AutoPredictor(members=("gp", "gp"), zero_cost=1, folds=1).fit(codes, values)
     with pytest.raises(
