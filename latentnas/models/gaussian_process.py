@@ -102,13 +102,13 @@ class Surrogate:
         """Posterior means of the targets of each part given the others, with the kernels as they are: [n] double.
 
         Args:
-            parts: rows of the observations, each row in one part.
+            parts: rows of the observations, each in one part at most; 0 is returned for those in none.
         """
         x, y = cast("tuple[Tensor, ...]", self.model.train_inputs)[0], self.transform.forward()
         mean, kernel = cast("Mean", self.model.mean_module), cast("Kernel", self.model.covar_module)
         prior, covariance = mean(x), kernel(x).to_dense()
         noisy = covariance + self.noise * torch.eye(len(y), dtype=y.dtype)
-        found = torch.empty_like(y)
+        found = torch.zeros_like(y)
         for part in parts:
             rest = torch.ones(len(y), dtype=torch.bool)
             rest[part] = False

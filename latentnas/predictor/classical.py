@@ -344,7 +344,7 @@ class GaussianProcessPredictor(FeaturePredictor):
         The kernels' parameters stay those fitted to all labels.
 
         Args:
-            parts: rows of ``labels_``, each row in one part.
+            parts: rows of ``labels_``, each in one part at most; 0 is returned for those in none.
 
         Raises:
             ObservationError: there are more labels than ``exact_limit``.

@@ -12,7 +12,7 @@ from sklearn.model_selection import cross_val_score
 
 from latentnas import Predictor, get_space
 from latentnas.errors import ConfigError, ObservationError, WeightsError
-from latentnas.predictor import CELL_FEATURES, AutoPredictor, GaussianProcessPredictor
+from latentnas.predictor import CELL_FEATURES, AutoPredictor, GaussianProcessPredictor, auto
 from latentnas.predictor.auto import MEMBERS, shares
 from latentnas.predictor.classical import cell_features
 
@@ -70,6 +70,17 @@ def test_folds_hold_every_label_once() -> None:
     parts = AutoPredictor(folds=3)._folds(scores, 2)
     assert torch.cat(parts).sort().values.tolist() == list(range(31))
     assert max(abs(float(part.double().mean()) - 15) for part in parts) < 1.1, "stratified by value"
+
+
+def test_of_many_labels_a_single_fold_is_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    codes = SPACE.sample(60, seed=0)
+    monkeypatch.setattr(auto, "ONE_FOLD_LABELS", 40)
+    model = AutoPredictor(members=("gp", "forest"), folds=3)
+    parts = model._folds(torch.arange(60.0), 2)
+    assert [len(part) for part in parts] == [20]
+    model.fit(codes, worth(codes))
+    assert sum(model.weights_.values()) == pytest.approx(1)
+    assert min(model.cv_scores_.values()) > 0.4, "zeros where nothing was held out do not count"
 
 
 def test_predictor_auto_is_the_auto_predictor() -> None:
@@ -145,7 +156,7 @@ def test_scikit_learn_habits() -> None:
 
 def test_members_are_those_that_the_space_has() -> None:
     AutoPredictor(members=("gp", "gates-edges", "hop")).checked_space()
-    with pytest.raises(ConfigError, match="members must be None or list some of gp, gates-simplified, gates, hop, forest"):
+    with pytest.raises(ConfigError, match="list some of gp, gates-simplified, gates, hop, forest, each once"):
         AutoPredictor(space="nasbench101", members=("gates-edges",)).checked_space()
 
 
