@@ -17,6 +17,7 @@ The tables, in --data: nasbench201_cifar10.csv.gz (arch_str, cifar10_test_200), 
 model, and --losses means nothing to them. --ablation gives the rows of the papers' tables, beside those of --models.
 --test-sample is for models that measure the networks of all cells asked about, where these are many: tau of a random
 sample is an estimate of that of all rows.
+--held-out is for choosing settings: N random training rows stand in for the test rows, labels come from the others.
 --set NAME=VALUE changes a setting of every Predictor, options.NAME=VALUE an option of its encoder (JSON values).
 The zero-cost metrics of gates++ are computed where the user's cache lacks them, those of all test cells, too: some 3
 CPU-minutes for NAS-Bench-201, 13 for NB1Shot1-3, and over an hour for NAS-Bench-101. Published figures stand beside the
@@ -169,6 +170,7 @@ class Run:
     cpu_seconds: float
     parameters: str = ""
     test_sample: int | None = None
+    held_out: int | None = None
 
 
 def read_table(name: str, folder: Path) -> tuple[Tensor, Tensor, int]:
@@ -189,6 +191,12 @@ def with_test_sample(codes: Tensor, values: Tensor, train: int, size: int) -> tu
     chosen = torch.randperm(len(codes) - train, generator=torch.Generator().manual_seed(0))[:size] + train
     rows = torch.cat([torch.arange(train), chosen])
     return codes[rows], values[rows], train
+
+
+def with_held_out(codes: Tensor, values: Tensor, train: int, size: int) -> tuple[Tensor, Tensor, int]:
+    """The training part alone, ``size`` random rows of it last, to test on."""
+    rows = torch.randperm(train, generator=torch.Generator().manual_seed(0))
+    return codes[rows], values[rows], train - size
 
 
 def part_of(name: str, codes: Tensor) -> tuple[Tensor, Tensor]:
@@ -265,6 +273,7 @@ def run(
         settings=settings,
         parameters=parameters_of(predictor),
         test_sample=args.test_sample,
+        held_out=args.held_out,
         tau=statistics.fmean(taus) if taus else kendall_tau(scores, actual),
         n5=n_at_k(scores, actual, 5),
         n10=n_at_k(scores, actual, 10),
@@ -285,7 +294,7 @@ def report(runs: dict[tuple[str, int], list[Run]], args: argparse.Namespace) -> 
     for (label, size), mine in runs.items():
         taus = [r.tau for r in mine]
         spread = statistics.stdev(taus) if len(taus) > 1 else 0.0
-        published = PUBLISHED.get((args.table, label), {}).get(size)
+        published = None if args.held_out else PUBLISHED.get((args.table, label), {}).get(size)
         known = f"{published:9.4f}" if published is not None else f"{'-':>9}"
         line = (
             f"{label:19} {mine[0].loss:11} {size:6} {len(mine):4}  {statistics.fmean(taus):.4f} +- {spread:.4f} {known}"
@@ -324,13 +333,16 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", type=int, default=[78, 390])
     parser.add_argument("--subsets", type=int, default=3)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--test-sample", type=int, metavar="N", help="test on N random rows of the test part")
+    part = parser.add_mutually_exclusive_group()
+    part.add_argument("--test-sample", type=int, metavar="N", help="test on N random rows of the test part")
+    part.add_argument("--held-out", type=int, metavar="N", help="test on N random rows of the training part instead")
     parser.add_argument("--precision", nargs="+", type=int, default=[10, 100], metavar="K")
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", dest="settings")
     parser.add_argument("--output", type=Path, default=Path("runs/predictors"))
     args = parser.parse_args()
-    if args.test_sample is not None and args.test_sample < 2:
-        parser.error(f"--test-sample must be at least 2, got {args.test_sample}")
+    for name, value in (("--test-sample", args.test_sample), ("--held-out", args.held_out)):
+        if value is not None and value < 2:
+            parser.error(f"{name} must be at least 2, got {value}")
     args.settings = settings_of(args.settings)
     rows = rows_of(args)
     for row in rows:
@@ -338,6 +350,12 @@ def main() -> None:
     table = read_table(args.table, args.data)
     if args.test_sample is not None:
         table = with_test_sample(*table, args.test_sample)
+    if args.held_out is not None:
+        if args.held_out > table[2] - max(args.sizes):
+            parser.error(
+                f"--held-out {args.held_out} of {table[2]} training rows leaves less than {max(args.sizes)} labels"
+            )
+        table = with_held_out(*table, args.held_out)
     print(f"{args.table}: {table[2]:,} rows to draw labels from, {len(table[0]) - table[2]:,} to test on")
     source = provenance()
 
@@ -353,7 +371,7 @@ def main() -> None:
             settings = joined(args.settings, row.settings)
             made = new_predictor(row, args.table, seed, settings)
             key |= {"seed": seed, "settings": settings, "parameters": parameters_of(made)}
-            key |= {"test_sample": args.test_sample}
+            key |= {"test_sample": args.test_sample, "held_out": args.held_out}
             result = done.get(identity(key))
             if result is None:
                 result = run(args, table, row, size=size, subset=subset, seed=seed)
@@ -378,7 +396,7 @@ def rows_of(args: argparse.Namespace) -> list[Row]:
 
 def identity(run: dict[str, Any]) -> str:
     """What makes two runs the same."""
-    names = ("table", "model", "loss", "size", "subset", "seed", "settings", "parameters", "test_sample")
+    names = ["table", "model", "loss", "size", "subset", "seed", "settings", "parameters", "test_sample", "held_out"]
     return json.dumps({name: run.get(name) for name in names}, sort_keys=True)
 
 
