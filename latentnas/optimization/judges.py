@@ -179,8 +179,9 @@ def _deviation_faults(settings: dict[str, Any]) -> list[str]:
     if settings.get("loss") == "comparator":
         found.append("with the loss 'comparator' a cell's value depends on the cells it is asked with")
     size = "trees" if "trees" in settings else "ensemble"
-    members = settings.get("members", ["gates"])  # the other members of "auto" have deviations of their own
-    if settings[size] < 2 and not {"gp", "forest"} & {*members}:
+    members = settings.get("members", ["gates"])
+    deviates = members is None or {"gp", "forest"} & {*members}  # of "auto", whose default members have a process
+    if settings[size] < 2 and not deviates:
         found.append(f"{size} must be at least 2, as deviations are those of its members, got {settings[size]}")
     return found
 

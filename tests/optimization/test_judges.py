@@ -97,7 +97,7 @@ def test_labels_without_an_order_are_refused(shipped_latent: LatentSpace) -> Non
         (
             "auto",
             {"members": ["oracle"]},
-            "members must list some of gp, gates-simplified, gates",
+            "members must be None or list some of gp, gates-simplified, gates",
         ),
         ("gp", {"epochs": 3}, "surrogate_options are for predictors"),
     ],
@@ -105,6 +105,12 @@ def test_labels_without_an_order_are_refused(shipped_latent: LatentSpace) -> Non
 def test_options_that_are_refused(shipped_latent: LatentSpace, name: str, options: Any, words: str) -> None:
     with pytest.raises(ConfigError, match=f"^latent-bo: .*{words}"):
         checked_options("latent-bo", name, shipped_latent, options)
+
+
+def test_the_default_members_of_auto_have_deviations(shipped_latent: LatentSpace) -> None:
+    """Networks alone would have none."""
+    options = {"members": None, "ensemble": 1}
+    assert checked_options("latent-bo", "auto", shipped_latent, options) == options
 
 
 def test_a_predictor_that_the_space_has_not_names_those_it_has(tiny_latent: LatentSpace) -> None:
