@@ -19,7 +19,7 @@ def test_features_of_zero_change_no_gate() -> None:
     gates = OperationGates(3, embedding=3, features=2, hidden=5, layers=1)
     ops = torch.tensor([2, 0, 2])
     found = gates(0, ops, torch.zeros(3, 2))
-    assert torch.equal(found[0], found[2])
+    torch.testing.assert_close(found[0], found[2])  # rows may be rounded apart
     plain = gates.embedding(ops) @ gates.layers[0].weight[:, :3].T + gates.layers[0].bias
     assert torch.allclose(found, plain.sigmoid())
 
