@@ -169,8 +169,9 @@ def test_a_predictor_judges_decoded_cells(shipped_latent: LatentSpace) -> None:
     assert "initial" not in proposals.sources
     mean, std = judges["gates"].marginals(proposals.codes)
     value, spread = judges["gates"].transform.inverse_moments(mean, std)
-    torch.testing.assert_close(proposals.mean, value)
-    torch.testing.assert_close(proposals.std, spread)
+    close = {"rtol": 1e-4, "atol": 1e-5}  # networks are single precision, and were asked about other cells with these
+    torch.testing.assert_close(proposals.mean, value, **close)
+    torch.testing.assert_close(proposals.std, spread, **close)
 
 
 def test_a_forest_beats_random_search(shipped_latent: LatentSpace) -> None:
