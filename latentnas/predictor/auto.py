@@ -50,8 +50,8 @@ held-out cells of NAS-Bench-201 no better with it from 390 labels on, and differ
 
 GRAPH_FEATURES = ("links", "flow", "costs")
 """Measures of a cell's graph that "gates-simplified" reads beside its embedding, as far as the space has them, where
-operations are on vertices. There any network ranked held-out cells better with them (by 0.05 at 190 labels, 0.01 to
-0.03 at 1,906), but their mean with the process, which reads them anyway, was best with one such network; with
+operations are on vertices. There any network ranked held-out cells better with them (by 0.03 to 0.06 at 190 labels,
+docs/predictors.md), but their mean with the process, which reads them anyway, was best with one such network; with
 operations on edges it was best without from 390 labels on."""
 
 ONE_FOLD_LABELS = 1000
