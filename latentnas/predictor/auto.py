@@ -32,7 +32,7 @@ MEMBERS = ("gp", "gates-simplified", "gates", "gates-edges", "hop", "forest")
 DEFAULT_MEMBERS = MEMBERS[:3]
 """A process, which is best on few labels, and the two networks that differ most from it and from each other: chosen by
 the tau of their mean on cells held out of the training half of NAS-Bench-201. Where operations are on vertices "hop"
-comes to them: their mean ranked held-out cells of NAS-Bench-101 by 0.003 better at 1,906 labels."""
+comes to them: their mean ranked held-out cells of NAS-Bench-101 better after one subset of 1,906 labels."""
 
 NETWORKS: dict[str, tuple[str, dict[str, str]]] = {
     "gates-simplified": ("gates-simplified", {}),
@@ -72,8 +72,8 @@ class AutoPredictor(BaseEstimator):
 
     scaled to sum 1. The folds are stratified by value; from ``ONE_FOLD_LABELS`` labels on a single one is held out and
     counts. With fewer than ``least`` labels, or labels of which the different ones stand in a single fold, all shares
-    are equal. In the folds a network is trained once, whatever
-    ``ensemble`` is, and the Gaussian process keeps the kernels that were fitted to all labels.
+    are equal. In the folds a network is trained once, whatever ``ensemble`` is, and the Gaussian process keeps the
+    kernels that were fitted to all labels.
 
     Args:
         space: the search space, or its name.

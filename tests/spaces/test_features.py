@@ -128,4 +128,4 @@ def test_link_counts_of_isomorphic_cells(name: str) -> None:
     space = get_space(name)
     codes = space.sample(50, seed=0)
     assert torch.equal(link_counts(space, codes), link_counts(space, space.canonical(codes)))
-    assert float(link_counts(space, codes).sum(1).min()) >= 0 and len(link_counts(space, codes).unique(dim=0)) > 10
+    assert len(link_counts(space, codes).unique(dim=0)) > 10
