@@ -62,7 +62,9 @@ def _chunks(predictor: Predictor, codes: Tensor, epochs: Tensor | None) -> Itera
     """What the members read of at most CHUNK cells at once."""
     for start in range(0, len(codes), CHUNK):
         part = slice(start, start + CHUNK)
-        yield predictor._inputs(codes[part], None if epochs is None else epochs[part])
+        with torch.inference_mode(False):  # a measure may take gradients of networks
+            inputs = predictor._inputs(codes[part], None if epochs is None else epochs[part])
+        yield inputs
 
 
 def _compared(predictor: Predictor, codes: Tensor, epochs: Tensor | None) -> Tensor:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from latentnas import get_space
 from latentnas.errors import ConfigError
@@ -23,6 +25,7 @@ from latentnas.predictor.features import (
     measure_faults,
 )
 from latentnas.predictor.settings import measure_of
+from latentnas.spaces import SearchSpace
 
 SPACE = get_space("nasbench201")
 CODES = torch.tensor(
@@ -113,6 +116,23 @@ def test_gates_plus_plus(tmp_path: Path) -> None:
     assert (model.predict(other) == scores).all(), "isomorphic cells get equal scores"
     loaded = Predictor.load(model.save(tmp_path / "gates++"), device="cpu")
     assert loaded.encoder == "gates++" and (loaded.predict(CODES) == scores).all()
+
+
+def test_networks_of_cells_that_were_never_measured_are_measured_in_predict() -> None:
+    settings: dict[str, Any] = {"epochs": 1, "head": (8,), "device": "cpu", "options": {"layers": 2, "hidden": 8}}
+    model = Predictor("gates++", **settings).fit(CODES, torch.arange(5.0))
+    new = SPACE.sample(3, seed=9)
+    first = model.predict(new)
+    assert (model.predict(new) == first).all(), "measured, then from the cache"
+
+
+def test_a_measure_of_your_own_may_take_gradients() -> None:
+    def steepness(space: SearchSpace, codes: Tensor) -> Tensor:
+        values = codes[:, :1].float().requires_grad_()
+        return torch.autograd.grad((values**2).sum(), values)[0]
+
+    model = Predictor("mlp", cell_features=steepness, epochs=1, device="cpu").fit(CODES, torch.arange(5.0))
+    assert model.predict(CODES).shape == (5,)
 
 
 @pytest.mark.parametrize(

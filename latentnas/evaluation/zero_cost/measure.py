@@ -159,15 +159,16 @@ class ZeroCost:
         self.blockwise = tuple(name for name in BLOCKWISE if name in self.metrics)
         self.size = size or NetworkSize()
         self.device = resolve_device(device)
-        self.batch = make_batch(
-            self.size,
-            images=images,
-            labels=labels,
-            batch=batch,
-            image_size=image_size,
-            seed=seed,
-            device=self.device,
-        )
+        with torch.inference_mode(False):  # or no gradient could be taken of them
+            self.batch = make_batch(
+                self.size,
+                images=None if images is None else images.clone(),
+                labels=None if labels is None else labels.clone(),
+                batch=batch,
+                image_size=image_size,
+                seed=seed,
+                device=self.device,
+            )
         self.operations = self.space.max_nodes - 2
         self.cpu_seconds = {"training": 0.0, "flow": 0.0}
         self.digest = experiment_digest(self.space.name, self.size, self.batch)
@@ -183,7 +184,10 @@ class ZeroCost:
 
     def __call__(self, codes: Tensor, *, progress: bool = False) -> ZeroCostMetrics:
         """Metrics of ``codes`` [B, D]; computes those that are not known yet, and keeps them."""
-        codes = self.space.check_codes(codes)
+        with torch.inference_mode(False):  # gradients are taken, whatever the caller's mode is
+            return self._metrics(self.space.check_codes(codes).clone(), progress=progress)
+
+    def _metrics(self, codes: Tensor, *, progress: bool) -> ZeroCostMetrics:
         device, codes = codes.device, codes.cpu()
         canonical = self.space.canonical(codes)
         networks, which = canonical.unique(dim=0, return_inverse=True)

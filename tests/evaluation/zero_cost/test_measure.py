@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -184,13 +186,18 @@ def test_seeds() -> None:
         assert not torch.equal(first[metric], other[metric])
 
 
-def test_the_callers_random_state_and_gradient_mode_do_not_matter() -> None:
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_the_callers_random_state_and_gradient_mode_do_not_matter(mode: Callable[[], Any]) -> None:
     codes = SPACE.sample(2, seed=1)
+    images = IMAGES.clone()
     before = torch.get_rng_state()
-    with torch.no_grad():
-        inside = zero_cost_metrics(SPACE, codes, **TINY)
+    with mode():
+        inside = zero_cost_metrics(SPACE, codes.clone(), **TINY)
+        on_images = zero_cost_metrics(SPACE, codes, **TINY | {"images": images.clone()})
     assert torch.equal(torch.get_rng_state(), before)
-    assert torch.equal(inside["snip"], zero_cost_metrics(SPACE, codes, **TINY)["snip"])
+    for name in ("snip", "synflow"):
+        assert torch.equal(inside[name], zero_cost_metrics(SPACE, codes, **TINY)[name])
+    assert torch.equal(on_images["snip"], zero_cost_metrics(SPACE, codes, **TINY | {"images": images})["snip"])
 
 
 def test_a_stopped_computation_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
