@@ -54,8 +54,6 @@ def rank(
     import torch
 
     from ..errors import ConfigError
-    from ..predictor.features import network_metrics
-    from ..predictor.settings import networks_read
     from ..spaces import get_space
 
     for name, number in (("--sample", sample), ("--top", top)):
@@ -77,8 +75,6 @@ def rank(
         candidates = candidates[~_among(found_space, candidates, codes)]
     if save is not None:
         predictor.save(save.expanduser())
-    for measure in networks_read(predictor):
-        network_metrics(measure, found_space, candidates, progress=True)
     deviations = model == "auto" or predictor.ensemble > 1
     moments = predictor.predict(candidates, return_std=True) if deviations else (predictor.predict(candidates),)
     mean, *stds = map(torch.from_numpy, moments)

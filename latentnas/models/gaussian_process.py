@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from botorch.posteriors import GPyTorchPosterior
     from gpytorch.kernels import Kernel
     from gpytorch.likelihoods import GaussianLikelihood
-    from gpytorch.means import Mean
 
 EXACT_LIMIT = 500
 """With at most this many observations the Gaussian process is exact."""
@@ -96,25 +95,6 @@ class Surrogate:
     def noise(self) -> float:
         """Variance of the observation noise of the target."""
         return float(cast("GaussianLikelihood", self.model.likelihood).noise.detach().mean())
-
-    @torch.no_grad()
-    def held_out(self, parts: Sequence[Tensor]) -> Tensor:
-        """Posterior means of the targets of each part given the others, with the kernels as they are: [n] double.
-
-        Args:
-            parts: rows of the observations, each in one part at most; 0 is returned for those in none.
-        """
-        x, y = cast("tuple[Tensor, ...]", self.model.train_inputs)[0], self.transform.forward()
-        mean, kernel = cast("Mean", self.model.mean_module), cast("Kernel", self.model.covar_module)
-        prior, covariance = mean(x), kernel(x).to_dense()
-        noisy = covariance + self.noise * torch.eye(len(y), dtype=y.dtype)
-        found = torch.zeros_like(y)
-        for part in parts:
-            rest = torch.ones(len(y), dtype=torch.bool)
-            rest[part] = False
-            weights = torch.linalg.solve(noisy[rest][:, rest], (y - prior)[rest])
-            found[part] = prior[part] + covariance[part][:, rest] @ weights
-        return found
 
     @property
     def parameters(self) -> dict[str, Tensor]:

@@ -23,6 +23,7 @@ from .labels import Labels, as_codes, checked_labels
 from .moments import mixture_moments, with_deviations
 from .predictor import Predictor
 from .settings import device_faults
+from .shares import shares
 
 Member: TypeAlias = Predictor | ForestPredictor | GaussianProcessPredictor
 
@@ -57,23 +58,15 @@ operations on edges it was best without from 390 labels on."""
 ONE_FOLD_LABELS = 1000
 """From how many labels on a single fold is held out: a third of them tell shares apart."""
 
-PSEUDO_LABELS = 20
-"""With how many labels' weight equal shares are preferred."""
-
 
 class AutoPredictor(BaseEstimator):
-    r"""A weighted mean of rankers of different kinds; ``Predictor("auto")``.
+    """A weighted mean of rankers of different kinds; ``Predictor("auto")``.
 
-    All members read canonical codes, so that isomorphic cells get equal values, and learn the normal scores y of the
-    accuracies' ranks. Their shares w are those that predict held-out training labels best: with the members' K-fold
-    predictions s, [n, M],
-
-    .. math:: \min_{w \ge 0} |y - s w|^2 + \lambda |w - 1/M|^2, \quad \lambda = 20,
-
-    scaled to sum 1. The folds are stratified by value; from ``ONE_FOLD_LABELS`` labels on a single one is held out and
-    counts. With fewer than ``least`` labels, or labels of which the different ones stand in a single fold, all shares
-    are equal. In the folds a network is trained once, whatever ``ensemble`` is, and the Gaussian process keeps the
-    kernels that were fitted to all labels.
+    All members read canonical codes, so that isomorphic cells get equal values, and learn the normal scores of the
+    accuracies' ranks. Their shares are weighed up on held-out training labels (:func:`.shares.shares`), by K folds that
+    are stratified by value; from ``ONE_FOLD_LABELS`` labels on a single one is held out. With fewer than ``least``
+    labels, or labels of which the different ones stand in a single fold, all shares are equal. In the folds a network
+    is trained once, whatever ``ensemble`` is.
 
     Args:
         space: the search space, or its name.
@@ -139,12 +132,12 @@ class AutoPredictor(BaseEstimator):
             for column, name in enumerate(names):
                 fitted[name] = self.new_member(name, space).fit(labels.codes, scores)
                 bar.update()
-                held[:, column] = self._held_out(name, fitted[name], labels, scores, parts, bar)
+                held[:, column] = self._held_out(name, space, labels, scores, parts, bar)
         weights, self.cv_scores_ = torch.full((len(names),), 1 / len(names), dtype=torch.double), {}
         if parts:
+            weights = shares(held, scores, parts)
             rows = torch.cat(parts)
             held, known = held[rows], scores[rows]
-            weights = shares(held, known)
             self.cv_scores_ = {name: kendall_tau(column, known) for name, column in zip(names, held.T, strict=True)}
         return self.become(space, labels, fitted, dict(zip(names, weights.tolist(), strict=True)))
 
@@ -167,17 +160,14 @@ class AutoPredictor(BaseEstimator):
         return self
 
     def _held_out(
-        self, name: str, fitted: Member, labels: Labels, scores: Tensor, parts: list[Tensor], bar: Progress
+        self, name: str, space: SearchSpace, labels: Labels, scores: Tensor, parts: list[Tensor], bar: Progress
     ) -> Tensor:
         """What the labels of every part are predicted as from the others: [n] double, 0 for those in no part."""
         found = torch.zeros(len(scores), dtype=torch.double)
-        if isinstance(fitted, GaussianProcessPredictor) and len(scores) <= fitted.exact_limit:
-            bar.update(len(parts))
-            return fitted.held_out(parts) if parts else found
         for number, part in enumerate(parts):
             rest = torch.ones(len(scores), dtype=torch.bool)
             rest[part] = False
-            member = self._new(name, fitted.space_, str(number), ensemble=1).fit(labels.codes[rest], scores[rest])
+            member = self._new(name, space, str(number), ensemble=1).fit(labels.codes[rest], scores[rest])
             found[part] = torch.from_numpy(member.predict(labels.codes[part]))
             bar.update()
         return found
@@ -334,25 +324,3 @@ class AutoPredictor(BaseEstimator):
             device=self.device,
             threads=self.threads,
         )
-
-
-def shares(held: Tensor, scores: Tensor, pull: float = PSEUDO_LABELS) -> Tensor:
-    """Non-negative weights of the columns of ``held`` that predict ``scores``, pulled towards equal ones; sum 1.
-
-    Args:
-        held: [n, M] predictions.
-        scores: [n].
-        pull: the factor lambda of the penalty, see :class:`AutoPredictor`.
-
-    Returns:
-        [M] double; equal shares where all predictions are turned down.
-    """
-    from scipy.optimize import nnls
-
-    size = held.shape[1]
-    root = pull**0.5
-    left = np.vstack([held.numpy(), root * np.eye(size)])
-    right = np.concatenate([scores.numpy(), np.full(size, root / size)])
-    found = torch.from_numpy(nnls(left, right)[0])
-    total = found.sum()
-    return found / total if float(total) > 0 else torch.full((size,), 1 / size, dtype=torch.double)

@@ -338,21 +338,6 @@ class GaussianProcessPredictor(FeaturePredictor):
             for kernel, size, stop in zip(kept.tolist(), sizes.tolist(), stops, strict=True)
         ]
 
-    def held_out(self, parts: Sequence[Tensor]) -> Tensor:
-        """What the labels of each part are predicted as from the others: [n] double, normal scores.
-
-        The kernels' parameters stay those fitted to all labels.
-
-        Args:
-            parts: rows of ``labels_``, each in one part at most; 0 is returned for those in none.
-
-        Raises:
-            ObservationError: there are more labels than ``exact_limit``.
-        """
-        if self._surrogate.is_sparse:
-            raise ObservationError(f"held_out is for exact processes of at most {self.exact_limit} labels")
-        return self._surrogate.held_out(parts)
-
     def _standardized(self, x: Tensor) -> Tensor:
         return ((x - self._center) / self._scale)[:, self._kept]
 

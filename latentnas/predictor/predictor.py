@@ -25,7 +25,7 @@ from .labels import Codes, Labels, Values, as_codes, as_values, checked_labels
 from .members import Reader, grown_member, new_member
 from .moments import ensemble_moments
 from .scoring import calibrate, scaled_scores
-from .settings import auto_predictor, checked_space
+from .settings import auto_predictor, checked_space, show_measuring
 from .training import Trainer, run_epochs
 
 
@@ -187,6 +187,7 @@ class Predictor(BaseEstimator):
     def _train(
         self, space: SearchSpace, labels: Labels, epochs: int, *, fresh: bool, on_epoch: Callable[[int], None] | None
     ) -> None:
+        show_measuring(self, space, labels.codes)
         if self.encoder == "auto":
             self.auto_ = auto_predictor(self).fit(labels.codes, labels.values)
             self.space_, self.labels_ = space, labels
@@ -258,6 +259,8 @@ class Predictor(BaseEstimator):
         if self.encoder == "auto":
             self._check_fitted()
             refuse_unread(self.encoder, trained_epochs)
+            codes = as_codes(self.space_, codes)
+            show_measuring(self, self.space_, codes)
             return self.auto_.predict(codes, return_std=return_std)
         if return_std and self.ensemble < 2:
             raise ConfigError("Predictor: return_std needs an ensemble of at least 2, got ensemble=1")
@@ -364,6 +367,7 @@ class Predictor(BaseEstimator):
         self._check_fitted()
         self._refuse_auto(what)
         codes = as_codes(self.space_, codes)
+        show_measuring(self, self.space_, codes)
         epochs = asked_epochs(self, trained_epochs, len(codes))
         return (self.space_.canonical(codes) if self.canonical else codes), epochs
 

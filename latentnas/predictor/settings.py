@@ -9,13 +9,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..device import resolve_device
 from ..errors import ConfigError, LatentNASError, UnknownNameError
 from ..latent import resolve_latent
 from ..models.predictors import LOSSES, encoder_class, encoder_faults, list_encoders
 from ..spaces import SearchSpace, get_space
-from .features import CELL_FEATURES, OP_FEATURES, UNTRAINED, Measure, MeasureSetting, measure_faults, names_of
+from .features import (
+    CELL_FEATURES,
+    OP_FEATURES,
+    UNTRAINED,
+    Measure,
+    MeasureSetting,
+    measure_faults,
+    names_of,
+    network_metrics,
+)
 from .inputs import cell_facts
 from .training import SCHEDULES
 
@@ -107,6 +117,15 @@ def networks_read(predictor: Predictor) -> list[str]:
     given = (measure_of(predictor, kind) for kind in ("op_features", "cell_features"))
     named = {name for each in given if each is not None and not callable(each) for name in names_of(each)}
     return [name for name in UNTRAINED if name in named]
+
+
+def show_measuring(predictor: Predictor, space: SearchSpace, codes: Tensor) -> None:
+    """Measure the networks that the predictor reads of cells [B, D], with progress where it shows any.
+
+    They are measured anyway; kept, they are at hand when the cells are read.
+    """
+    for name in networks_read(predictor) if predictor.progress else []:
+        network_metrics(name, space, codes, progress=True)
 
 
 def _same(value: object, default: object) -> bool:

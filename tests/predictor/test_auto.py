@@ -14,9 +14,8 @@ from latentnas import Predictor, get_space
 from latentnas.errors import ConfigError, ObservationError, WeightsError
 from latentnas.evaluation.metrics import kendall_tau
 from latentnas.models.targets import NormalScores
-from latentnas.predictor import CELL_FEATURES, AutoPredictor, GaussianProcessPredictor, auto
-from latentnas.predictor.auto import MEMBERS, shares
-from latentnas.predictor.classical import cell_features
+from latentnas.predictor import CELL_FEATURES, AutoPredictor, auto
+from latentnas.predictor.auto import MEMBERS
 
 SPACE = get_space("nasbench201")
 QUICK = {"members": ("gp", "forest"), "folds": 2}
@@ -25,24 +24,6 @@ QUICK = {"members": ("gp", "forest"), "folds": 2}
 def worth(codes: torch.Tensor) -> torch.Tensor:
     codes = SPACE.canonical(codes)
     return (codes == 3).sum(1) + 0.3 * (codes == 1).sum(1).double()
-
-
-def test_shares_by_hand() -> None:
-    """Without a pull the shares are those that the scores were mixed with; a column that is turned down gets 0."""
-    scores = torch.tensor([1.0, -1.0, 2.0, 0.5]).double()
-    first, second = torch.tensor([1.0, 0, 0, 1]).double(), torch.tensor([0.0, 1, 1, 0]).double()
-    held = torch.stack([first, second], 1)
-    assert shares(held, 0.9 * first + 0.3 * second, pull=0).tolist() == pytest.approx([0.75, 0.25])
-    assert shares(held, first - second, pull=0).tolist() == [1, 0]
-    assert shares(held, scores, pull=1e9).tolist() == pytest.approx([0.5, 0.5])
-    assert shares(held, -first - second, pull=0).tolist() == [0.5, 0.5]
-
-
-def test_the_better_member_weighs_more() -> None:
-    noise = torch.randn(200, 2, generator=torch.Generator().manual_seed(0)).double()
-    scores = torch.randn(200, generator=torch.Generator().manual_seed(1)).double()
-    good, bad = shares(torch.stack([scores + 0.3 * noise[:, 0], scores + noise[:, 1]], 1), scores).tolist()
-    assert good > 2 * bad >= 0 and good + bad == pytest.approx(1)
 
 
 def test_learns_with_all_members() -> None:
@@ -84,9 +65,10 @@ def test_of_many_labels_a_single_fold_is_held_out(monkeypatch: pytest.MonkeyPatc
     assert sum(model.weights_.values()) == pytest.approx(1)
     scores = NormalScores(model.labels_.values).forward()
     (part,) = model._folds(scores, 2)
-    process = model.members_["gp"]
-    assert isinstance(process, GaussianProcessPredictor)
-    held = process.held_out([part])[part]
+    rest = torch.ones(len(scores), dtype=torch.bool)
+    rest[part] = False
+    process = model.new_member("gp", SPACE).fit(model.labels_.codes[rest], scores[rest])
+    held = torch.from_numpy(process.predict(model.labels_.codes[part]))
     assert model.cv_scores_["gp"] == pytest.approx(kendall_tau(held, scores[part])), "what was not held out counts"
 
 
@@ -165,24 +147,6 @@ def test_members_are_those_that_the_space_has() -> None:
     AutoPredictor(members=("gp", "gates-edges", "hop")).checked_space()
     with pytest.raises(ConfigError, match="list some of gp, gates-simplified, gates, hop, forest, each once"):
         AutoPredictor(space="nasbench101", members=("gates-edges",)).checked_space()
-
-
-def test_held_out_predictions_of_the_process_come_from_the_other_labels() -> None:
-    codes = SPACE.sample(40, seed=0)
-    values = worth(codes) + 1e-3 * torch.arange(40)
-    model = GaussianProcessPredictor().fit(codes, values)
-    rows = torch.arange(len(model.labels_.values))
-    parts = [rows[::2], rows[1::2]]
-    held = model.held_out(parts)
-    x = model._standardized(cell_features(SPACE, model.labels_.codes, model._names))
-    with torch.no_grad():
-        for part, rest in (parts, parts[::-1]):
-            prior = model._surrogate.model.mean_module(x)
-            kernel = model._surrogate.model.covar_module(x).to_dense()
-            inner = kernel[rest][:, rest] + model._surrogate.noise * torch.eye(len(rest))
-            y = model._surrogate.transform.forward()
-            expected = prior[part] + kernel[part][:, rest] @ inner.inverse() @ (y - prior)[rest]
-            assert torch.allclose(held[part], expected, atol=1e-6)
 
 
 def test_zero_cost_metrics_are_read_on_request(monkeypatch: pytest.MonkeyPatch) -> None:

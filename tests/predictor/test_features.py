@@ -126,6 +126,16 @@ def test_networks_of_cells_that_were_never_measured_are_measured_in_predict() ->
     assert (model.predict(new) == first).all(), "measured, then from the cache"
 
 
+def test_measuring_shows_progress_where_training_does(capsys: pytest.CaptureFixture[str]) -> None:
+    settings: dict[str, Any] = {"epochs": 1, "head": (8,), "device": "cpu", "options": {"layers": 2, "hidden": 8}}
+    model = Predictor("gates++", progress=True, **settings).fit(CODES, torch.arange(5.0))
+    assert "zero-cost metrics: network 5/5" in capsys.readouterr().err
+    model.predict(SPACE.sample(3, seed=9))
+    assert "zero-cost metrics: network 3/3" in capsys.readouterr().err
+    model.set_params(progress=False).predict(SPACE.sample(4, seed=8))
+    assert capsys.readouterr().err == ""
+
+
 def test_a_measure_of_your_own_may_take_gradients() -> None:
     def steepness(space: SearchSpace, codes: Tensor) -> Tensor:
         values = codes[:, :1].float().requires_grad_()

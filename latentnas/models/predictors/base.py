@@ -218,13 +218,15 @@ def get_encoder(name: str, facts: CellFacts, **options: Any) -> CellEncoder:
 # --- checks that encoders share -----------------------------------------------------------------
 
 
-def size_faults(options: dict[str, Any], *names: str, limit: int = WIDEST) -> list[str]:
-    """Which of the named options are no integers in 1..limit, as sentences."""
+def size_faults(options: dict[str, Any], *names: str, limit: int = WIDEST, or_none: bool = False) -> list[str]:
+    """Which of the named options are no integers in 1..limit, nor None where that is allowed, as sentences."""
     found = []
     for name in names:
         value = options[name]
+        if or_none and value is None:
+            continue
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= limit:
-            found.append(f"{name} must be an integer in 1..{limit}, got {value!r}")
+            found.append(f"{name} must be {'None or ' if or_none else ''}an integer in 1..{limit}, got {value!r}")
     return found
 
 

@@ -64,7 +64,7 @@ class SimplifiedGATESEncoder(CellEncoder):
 
     @classmethod
     def faults(cls, facts: CellFacts, options: dict[str, Any]) -> list[str]:
-        found = [] if options["layers"] is None else size_faults(options, "layers", limit=64)
+        found = size_faults(options, "layers", limit=64, or_none=True)
         return found + size_faults(options, "hidden", "op_embedding", "input_embedding")
 
     @classmethod
