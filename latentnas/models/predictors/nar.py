@@ -116,7 +116,7 @@ class NAREncoder(TensorEncoder):
         heads: attention heads.
         feed_forward: units of an FFN's inner layer.
         tiers: quality tiers.
-        view: see :class:`.tensor_encoding.TensorEncoding`.
+        view, types: see :class:`.tensor_encoding.TensorEncoding`.
     """
 
     sizes = ("layers", "dim", "heads", "feed_forward", "tiers")
@@ -131,8 +131,9 @@ class NAREncoder(TensorEncoder):
         feed_forward: int = 64,
         tiers: int = TIERS,
         view: str = "auto",
+        types: str = "one-hot",
     ) -> None:
-        super().__init__(facts, view=view)
+        super().__init__(facts, view=view, types=types)
         self.dim = dim
         patches = self.encoding.patches
         self.project = nn.Linear(self.encoding.width**2, dim)

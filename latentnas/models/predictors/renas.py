@@ -28,15 +28,22 @@ class ReNASEncoder(TensorEncoder):
         channels: of the first convolution; the second has twice as many.
         hidden: units of the first fully-connected layer.
         dim: units of the second, and so the size of the embedding.
-        view: see :class:`.tensor_encoding.TensorEncoding`.
+        view, types: see :class:`.tensor_encoding.TensorEncoding`.
     """
 
     sizes = ("channels", "hidden", "dim")
 
     def __init__(
-        self, facts: CellFacts, *, channels: int = 32, hidden: int = 120, dim: int = 84, view: str = "auto"
+        self,
+        facts: CellFacts,
+        *,
+        channels: int = 32,
+        hidden: int = 120,
+        dim: int = 84,
+        view: str = "auto",
+        types: str = "one-hot",
     ) -> None:
-        super().__init__(facts, view=view)
+        super().__init__(facts, view=view, types=types)
         self.dim = dim
         side = -(-self.encoding.width // 4)  # halved twice, rounding up each time
         self.layers = nn.Sequential(

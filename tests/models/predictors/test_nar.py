@@ -44,7 +44,7 @@ def feed_forward(x: torch.Tensor, p: dict[str, torch.Tensor], name: str) -> torc
 class TestNAR(EncoderConformance):
     name = "nar"
     small: ClassVar = {"layers": 2, "dim": 8, "heads": 2, "feed_forward": 10, "tiers": 3}
-    forms = ({}, {"view": "nodes"})
+    forms = ({}, {"view": "nodes"}, {"types": "numbers"})
     spaces = WITH_COSTS
     refusal = "reads FLOPs and parameters"
 
@@ -57,7 +57,7 @@ class TestNAR(EncoderConformance):
         p = {name: value.detach() for name, value in encoder.named_parameters()}
         patches = encoder.encoding(inputs)
         for row in range(3):
-            x = patches[row].reshape(31, 16) @ p["project.weight"].T + p["project.bias"] + encoder.positions  # eq. 4
+            x = patches[row].flatten(1) @ p["project.weight"].T + p["project.bias"] + encoder.positions  # eq. 4
             for layer in ("layers.0", "layers.1"):
                 normed = norm(x, p, f"{layer}.attention_norm")
                 x = attention(normed, normed, p, f"{layer}.attention") + x  # eq. 5
