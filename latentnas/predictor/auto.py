@@ -55,7 +55,7 @@ operations are on vertices. There any network ranked held-out cells better with 
 docs/predictors.md), but their mean with the process, which reads them anyway, was best with one such network; with
 operations on edges it was best without from 390 labels on."""
 
-ONE_FOLD_LABELS = 1000
+ONE_FOLD_LABELS = 500
 """From how many labels on a single fold is held out: a third of them tell shares apart."""
 
 
