@@ -11,7 +11,8 @@
 Protocol: the first half of the table (NAS-Bench-101: the first 90%) is for training, the rest for testing. For each
 size --subsets random subsets of the training half, each with --seeds seeds; Kendall's tau-b on all test rows, averaged
 over the last five epochs; mean and standard deviation over the runs. N@K and precision@K are those of the last epoch,
-medians over the runs. No setting was chosen on test rows.
+medians over the runs. "within" is the share of test rows whose value is within one predicted standard deviation, where
+there are any (0.68 of a normal distribution). No setting was chosen on test rows.
 The tables, in --data: nasbench201_cifar10.csv.gz (arch_str, cifar10_test_200), nasbench101.npz.
 --models takes every encoder of a Predictor, and auto, forest and gp: these have no epochs, tau is that of the fitted
 model, and --losses means nothing to them. --ablation gives the rows of the papers' tables, beside those of --models.
@@ -171,6 +172,7 @@ class Run:
     parameters: str = ""
     test_sample: int | None = None
     held_out: int | None = None
+    within: float | None = None
 
 
 def read_table(name: str, folder: Path) -> tuple[Tensor, Tensor, int]:
@@ -262,7 +264,8 @@ def run(
     else:
         assert isinstance(predictor, Predictor)
         taus, seconds = fit_by_epochs(predictor, codes, values, drawn, train)
-    scores, actual = torch.from_numpy(predictor.predict(codes[train:])), values[train:]
+    actual = values[train:]
+    scores, within = scored(predictor, codes[train:], actual)
     return Run(
         table=args.table,
         model=row.model,
@@ -274,12 +277,23 @@ def run(
         parameters=parameters_of(predictor),
         test_sample=args.test_sample,
         held_out=args.held_out,
+        within=within,
         tau=statistics.fmean(taus) if taus else kendall_tau(scores, actual),
         n5=n_at_k(scores, actual, 5),
         n10=n_at_k(scores, actual, 10),
         precision={str(k): precision_at_k(scores, actual, k) for k in args.precision},
         cpu_seconds=seconds,
     )
+
+
+def scored(
+    predictor: Predictor | ForestPredictor | GaussianProcessPredictor, codes: Tensor, actual: Tensor
+) -> tuple[Tensor, float | None]:
+    """Predictions [m], and the share of values within one predicted deviation, None without deviations."""
+    if isinstance(predictor, Predictor) and predictor.encoder != "auto" and predictor.ensemble == 1:
+        return torch.from_numpy(predictor.predict(codes)), None
+    mean, std = map(torch.from_numpy, predictor.predict(codes, return_std=True))
+    return mean, float(((actual - mean).abs() <= std).double().mean())
 
 
 def report(runs: dict[tuple[str, int], list[Run]], args: argparse.Namespace) -> None:
@@ -290,7 +304,7 @@ def report(runs: dict[tuple[str, int], list[Run]], args: argparse.Namespace) -> 
         args: of the command line.
     """
     head = f"{'model':19} {'loss':11} {'labels':>6} {'runs':>4}  {'tau':>15} {'published':>9}  {'N@5':>5} {'N@10':>5}"
-    print(head + "".join(f" {'P@' + str(k):>6}" for k in args.precision) + f" {'CPU-s':>7}")
+    print(head + "".join(f" {'P@' + str(k):>6}" for k in args.precision) + f" {'within':>6} {'CPU-s':>7}")
     for (label, size), mine in runs.items():
         taus = [r.tau for r in mine]
         spread = statistics.stdev(taus) if len(taus) > 1 else 0.0
@@ -302,6 +316,8 @@ def report(runs: dict[tuple[str, int], list[Run]], args: argparse.Namespace) -> 
         line += f"  {statistics.median(r.n5 for r in mine):5g} {statistics.median(r.n10 for r in mine):5g}"
         for k in args.precision:
             line += f" {statistics.median(r.precision[str(k)] for r in mine):6.3f}"
+        shares = [r.within for r in mine if r.within is not None]
+        line += f" {statistics.fmean(shares):6.2f}" if shares else f" {'-':>6}"
         print(line + f" {statistics.fmean(r.cpu_seconds for r in mine):7.2f}")
 
 

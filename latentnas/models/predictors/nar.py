@@ -116,6 +116,8 @@ class NAREncoder(TensorEncoder):
         heads: attention heads.
         feed_forward: units of an FFN's inner layer.
         tiers: quality tiers.
+        ranking_weight: lambda of eq. 12, whose value the paper does not give; above 0. It says which loss the layers
+            heed that both train: the tier decoder learns from the tiers alone, the ranker's head from the ranking.
         view, types: see :class:`.tensor_encoding.TensorEncoding`.
     """
 
@@ -130,11 +132,12 @@ class NAREncoder(TensorEncoder):
         heads: int = 4,
         feed_forward: int = 64,
         tiers: int = TIERS,
+        ranking_weight: float = 16.0,
         view: str = "auto",
         types: str = "one-hot",
     ) -> None:
         super().__init__(facts, view=view, types=types)
-        self.dim = dim
+        self.dim, self.ranking_weight = dim, ranking_weight
         patches = self.encoding.patches
         self.project = nn.Linear(self.encoding.width**2, dim)
         self.register_buffer("positions", sinusoids(patches, dim), persistent=False)
@@ -188,6 +191,9 @@ class NAREncoder(TensorEncoder):
             found.append(f"dim must be a multiple of heads, got {options['dim']} and {options['heads']}")
         if not found and options["dim"] % 2:
             found.append(f"dim must be even, got {options['dim']}")
+        weight = options["ranking_weight"]
+        if not isinstance(weight, int | float) or isinstance(weight, bool) or not 0 < weight < math.inf:
+            found.append(f"ranking_weight must be a number above 0, got {weight!r}")
         return found
 
 

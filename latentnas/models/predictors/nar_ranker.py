@@ -14,15 +14,13 @@ from .nar import NAREncoder
 from .ranker import Ranker
 from .tiers import tier_labels
 
-RANKING_WEIGHT = 1.0
-"""lambda of eq. 12, whose value the paper does not give."""
-
 
 class NARRanker(Ranker):
     r"""The ranker of the NAR paper: :math:`L = L_2 + \lambda L_1` (eq. 12), Algorithm 1 without its statistics.
 
     :math:`L_2` is the cross-entropy of the tiers of the batch, :math:`L_1` the pairwise logistic loss (eq. 9, as a mean
-    over pairs). After each batch its features go to the memory of its true tiers (eq. 13).
+    over pairs), and lambda the encoder's ``ranking_weight``. After each batch its features go to the memory of its true
+    tiers (eq. 13).
 
     Args:
         encoder: a NAR encoder.
@@ -46,7 +44,8 @@ class NARRanker(Ranker):
         labels = tier_labels(values, len(encoder.memory.counts))
         tiers = F.cross_entropy(encoder.tier_logits(features), labels)
         embedding = self._with_features(encoder.embed(features), inputs)
-        loss = tiers + RANKING_WEIGHT * self._ranking_loss(embedding, values) + self._target_loss(embedding, targets)
+        ranking = encoder.ranking_weight * self._ranking_loss(embedding, values)
+        loss = tiers + ranking + self._target_loss(embedding, targets)
         if self.training:
             encoder.memory.update(features, labels)
         return loss

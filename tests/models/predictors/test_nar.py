@@ -82,6 +82,8 @@ class TestNAR(EncoderConformance):
             self.encoder("nasbench201", heads=3)
         with pytest.raises(ConfigError, match="dim must be even"):
             self.encoder("nasbench201", dim=9, heads=3)
+        with pytest.raises(ConfigError, match="ranking_weight must be a number above 0, got 0"):
+            self.encoder("nasbench201", ranking_weight=0)
 
 
 def test_positions() -> None:
