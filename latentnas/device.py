@@ -32,6 +32,13 @@ def resolve_device(device: torch.device | str | None = None) -> torch.device:
 
 
 @contextmanager
+def gradients() -> Iterator[None]:
+    """Take gradients inside the block, also where the caller is in ``torch.no_grad`` or ``torch.inference_mode``."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
+@contextmanager
 def cpu_threads(limit: int) -> Iterator[None]:
     """Let PyTorch use at most ``limit`` CPU threads inside the block.
 

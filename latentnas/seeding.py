@@ -57,6 +57,15 @@ def derive_seed(seed: int, *path: int | str) -> int:
     return random.Random(text).getrandbits(31)
 
 
+def seed_faults(seed: object) -> list[str]:
+    """What is wrong with a seed, as a list of at most one sentence."""
+    try:
+        _checked(seed)
+    except ConfigError as error:
+        return [str(error)]
+    return []
+
+
 def _checked(seed: object) -> int:
     """The seed as a plain integer; NumPy's integers are taken, too."""
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed <= MAX_SEED:

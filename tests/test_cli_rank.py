@@ -122,3 +122,19 @@ def test_a_space_too_large_needs_a_sample() -> None:
 
     with pytest.raises(ConfigError, match="give --sample N"):
         _candidates(get_space("darts"), None, 0)
+
+
+def test_the_labels_are_not_written_over() -> None:
+    before = Path("labels.csv").read_text()
+    result = run("--out", "labels.csv", *QUICK, code=2)
+    assert "is the file of the labels" in result.stderr and Path("labels.csv").read_text() == before
+
+
+def test_a_space_too_large_is_refused_before_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    darts = get_space("darts")
+    Path("labels.csv").write_text(
+        "\n".join(["arch,acc", *(f'"{c}",{n}' for n, c in enumerate(darts.format(darts.sample(9, seed=0))))])
+    )
+    monkeypatch.setattr(Predictor, "fit", lambda *_, **__: pytest.fail("trained"))
+    result = CliRunner().invoke(app, ["rank", "labels.csv", "--space", "darts", "--out", "o.csv", *QUICK])
+    assert result.exit_code == 2 and "--sample" in result.stderr

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..device import gradients
 from ..errors import ConfigError
 from ..evaluation.base import Evaluator
 from ..optimization.base import Strategy
@@ -13,6 +14,9 @@ from ..spaces import SearchSpace
 from .config import CampaignConfig
 from .loop import Campaign
 from .result import SearchProgress, SearchResult
+
+INITIAL = 10
+"""Random cells first, for the strategies that have such a phase."""
 
 
 def search(
@@ -25,7 +29,7 @@ def search(
     store: str | Path | None = None,
     name: str | None = None,
     batch: int = 5,
-    initial: int = 10,
+    initial: int = INITIAL,
     latent: Any = None,
     surrogate: str | None = None,
     surrogate_options: Mapping[str, Any] | None = None,
@@ -75,8 +79,17 @@ def search(
     own_strategy = strategy if isinstance(strategy, Strategy) else None
     own_evaluator = evaluator if isinstance(evaluator, Evaluator) else None
     own_latent = None if latent is None or isinstance(latent, str | Path) else latent
-    if own_strategy is not None and (surrogate is not None or surrogate_options):
-        raise ConfigError("search: surrogate goes with a strategy's name; give your strategy object its own surrogate")
+    if own_strategy is not None:
+        by_name: dict[str, Any] = {
+            "surrogate": surrogate,
+            "surrogate_options": surrogate_options,
+            "strategy_options": strategy_options,
+        }
+        by_name |= {"latent": latent, "initial": None if initial == INITIAL else initial}
+        by_name |= {"seed": None if seed in (0, own_strategy.seed) else seed}
+        _refuse_beside("strategy", by_name)
+    if own_evaluator is not None:
+        _refuse_beside("evaluator", {"evaluator_options": evaluator_options})
     objects = {"space": own_space, "strategy": own_strategy, "evaluator": own_evaluator}
     config = CampaignConfig.of(
         {
@@ -100,7 +113,23 @@ def search(
         },
         custom=[setting for setting, value in objects.items() if value is not None],
     )
-    campaign = Campaign(
-        config, space=own_space, strategy=own_strategy, evaluator=own_evaluator, latent=own_latent, on_event=on_event
-    )
-    return campaign.run()
+    with gradients():
+        campaign = Campaign(
+            config,
+            space=own_space,
+            strategy=own_strategy,
+            evaluator=own_evaluator,
+            latent=own_latent,
+            on_event=on_event,
+        )
+        return campaign.run()
+
+
+def _refuse_beside(kind: str, settings: dict[str, Any]) -> None:
+    """Refuse settings that go with a name, where an object is given that has its own."""
+    given = [name for name, value in settings.items() if value is not None and value != {}]
+    if given:
+        raise ConfigError(
+            f"search: {', '.join(given)} would not be used: a {kind} object was given, which has its own; such "
+            f"settings go with the name of a {kind}"
+        )

@@ -46,12 +46,12 @@ def checked(evaluation: Evaluation) -> Evaluation:
     value, failure = evaluation.value, evaluation.failure
     if failure is None and (value is None or not math.isfinite(value)):
         failure = f"the evaluator returned the value {value}"
-    metrics = {name: float(measured) for name, measured in evaluation.metrics.items()}
+    metrics = {str(name): float(measured) for name, measured in evaluation.metrics.items()}
     return Evaluation(
         value=None if failure is not None or value is None else float(value),
         metrics=metrics,
         seconds=float(evaluation.seconds),
-        failure=failure,
+        failure=None if failure is None else str(failure),
     )
 
 

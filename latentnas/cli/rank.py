@@ -60,6 +60,8 @@ def rank(
         if number is not None and number < 1:
             raise ConfigError(f"{name} must be at least 1, got {number}")
     out = out.expanduser()
+    if out.exists() and labels.expanduser().exists() and out.samefile(labels.expanduser()):
+        raise ConfigError(f"--out {out} is the file of the labels, which would be lost; give another file")
     check_writable("--out", out)
     if save is not None:
         check_writable("--save", save.expanduser() / "model.safetensors")
@@ -69,8 +71,8 @@ def rank(
             settings[key] = value
     predictor = predictor_of(space, settings, set_ or [])
     found_space = get_space(space)
-    codes, name, left_out = fit_on_csv(predictor, labels, column, metric, minimize)
     candidates = _candidates(found_space, sample, seed)
+    codes, name, left_out = fit_on_csv(predictor, labels, column, metric, minimize)
     if unseen:
         candidates = candidates[~_among(found_space, candidates, codes)]
     if save is not None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..device import resolve_device
+from ..device import gradients, resolve_device
 from ..errors import ConfigError
 from ..seeding import derive_seed
 from ..spaces import SearchSpace, get_space
@@ -162,7 +162,11 @@ class TrainingEvaluator(Evaluator):
         seed = derive_seed(self.seed, self.name, self.space.keys(code[None])[0])
         gpus = [self.device] if self.device.type == "cuda" else []
         # Leaves the caller's random state and settings alone; on a GPU, equal seeds must give equal values.
-        with torch.random.fork_rng(devices=gpus), torch.backends.cudnn.flags(enabled=True, deterministic=True):
+        with (
+            gradients(),
+            torch.random.fork_rng(devices=gpus),
+            torch.backends.cudnn.flags(enabled=True, deterministic=True),
+        ):
             torch.manual_seed(seed)
             network = build_network(
                 self.space,

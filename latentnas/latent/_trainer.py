@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 ANYHOW = ("accumulate", "processes")
 """Settings that change how a step is computed and not what comes out of it, up to rounding."""
 
+FLAT = 1e-3
+"""The least scale of a coordinate, as a share of the largest one."""
+
 
 class Trainer(FitState):
     """The state of a fit; everything that is random in an epoch comes from (seed, epoch).
@@ -179,7 +182,10 @@ class Trainer(FitState):
         """The latent space with the best epoch's weights, and how it came about."""
         self.vae.load_state_dict(self.best)
         mean = self.latent_space().encode(self.cells.described())
-        statistics = {"center": mean.mean(0), "scale": mean.std(0), "low": mean.amin(0), "high": mean.amax(0)}
+        scale = mean.std(0)
+        # a coordinate that no cell varies, as a bit of a one-hot vertex type: nearly none, so that densities exist
+        scale = scale.clamp_min(FLAT * float(scale.max())) if bool(scale.any()) else torch.ones_like(scale)
+        statistics = {"center": mean.mean(0), "scale": scale, "low": mean.amin(0), "high": mean.amax(0)}
         info = {
             "fit": {**asdict(self.config), "seed": self.seed, "train_cells": self.cells.per_epoch},
             "metrics": {

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..device import PRECISIONS, cpu_threads, resolve_device
+from ..device import PRECISIONS, cpu_threads, gradients, resolve_device
 from ..errors import ConfigError, WeightsError, WorkerError
 from ..models import VAEConfig
 from ..models.adjacency import feature_size
 from ..models.svae import padded
 from ..progress import Progress
-from ..seeding import derive_seed
+from ..seeding import derive_seed, seed_faults
 from ..spaces import SearchSpace, get_space
 from ..weights import why_not_writable
 from ._cells import ENUMERATED, choose_cells
@@ -111,6 +111,8 @@ class FitConfig:
             value, most = getattr(self, name), {**limits, "processes": MOST_PROCESSES}.get(name, math.inf)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 faults.append(f"{name} must be a positive integer, got {value!r}")
+            elif name == "num_cells" and value < 2:
+                faults.append("num_cells must be at least 2: one cell has no spread, got 1")
             elif value > most:
                 faults.append(f"{name} must be at most {most:,}, got {value:,}")
         for name in ("lr", "clip"):
@@ -161,6 +163,7 @@ class FitJob:
     after_epoch: Callable[[int, LatentSpace], None] | None = None
 
 
+@gradients()
 def fit_latent_space(
     space: str | SearchSpace,
     *,
@@ -177,6 +180,8 @@ def fit_latent_space(
     space = get_space(space)
     fit_config, model_config = _split_options(space, {**model_options, **options})
     folder = None if checkpoint is None else Path(checkpoint)
+    if seed_faults(seed):
+        raise ConfigError(f"LatentSpace.fit: {seed_faults(seed)[0]}")
     job = FitJob(space, codes, model_config, fit_config, seed, progress, folder, after_epoch)
     if fit_config.processes == 1:
         return train(job, resolve_device(device), Group())

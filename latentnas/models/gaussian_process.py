@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor
 
-from ..device import cpu_threads
+from ..device import cpu_threads, gradients
 from ..errors import ConfigError, ObservationError
 from .targets import TARGETS, TargetTransform, target_transform
 
@@ -127,6 +127,7 @@ def check_surrogate_options(name: str, target: str, exact_limit: int, num_induci
         raise ConfigError(f"{name}: " + "; ".join(faults))
 
 
+@gradients()
 def fit_gp(
     x: Tensor,
     values: Tensor,
@@ -159,7 +160,7 @@ def fit_gp(
     Raises:
         ObservationError: shapes that do not fit, values that are not finite, no observation.
     """
-    x, values = x.double(), values.double()
+    x, values = x.double().clone(), values.double().clone()
     if x.ndim != 2 or values.shape != (len(x),) or not bool(x.isfinite().all()):
         raise ObservationError(
             f"fit_gp: expected finite features [n, f] and values [n], got {list(x.shape)} and {list(values.shape)}"

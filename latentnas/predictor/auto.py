@@ -19,7 +19,7 @@ from ..spaces import SearchSpace, get_space
 from .classical import ForestPredictor, GaussianProcessPredictor, known_features
 from .features import cell_expressivity, measure_faults
 from .inputs import cell_facts
-from .labels import Labels, as_codes, checked_labels
+from .labels import Labels, as_codes, as_values, checked_labels
 from .moments import mixture_moments, with_deviations
 from .predictor import Predictor
 from .settings import device_faults
@@ -236,7 +236,8 @@ class AutoPredictor(BaseEstimator):
 
     def score(self, codes: Tensor | Sequence[Sequence[int]], accuracies: Tensor | Sequence[float]) -> float:
         """Kendall's tau-b between predictions and accuracies."""
-        return kendall_tau(torch.from_numpy(self.predict(codes)), torch.as_tensor(np.asarray(accuracies)))
+        predicted = torch.from_numpy(self.predict(codes))
+        return kendall_tau(predicted, as_values(accuracies, len(predicted)))
 
     def checked_space(self) -> SearchSpace:
         """The space, after all settings are checked.

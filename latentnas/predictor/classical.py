@@ -19,7 +19,7 @@ from ..models.targets import NormalScores
 from ..spaces import SearchSpace, get_space
 from ..spaces.features import flow_statistics, link_counts, one_hot_features, path_counts
 from .features import CELL_FEATURES, UNTRAINED, measure_faults, measured
-from .labels import Labels, as_codes, checked_labels, distinct_rows
+from .labels import Labels, as_codes, as_values, checked_labels, distinct_rows
 from .moments import ensemble_moments, with_deviations
 
 if TYPE_CHECKING:
@@ -159,7 +159,8 @@ class FeaturePredictor(BaseEstimator, ABC):
 
     def score(self, codes: Tensor | Sequence[Sequence[int]], accuracies: Tensor | Sequence[float]) -> float:
         """Kendall's tau-b between predictions and accuracies."""
-        return kendall_tau(torch.from_numpy(self.predict(codes)), torch.as_tensor(np.asarray(accuracies)))
+        predicted = torch.from_numpy(self.predict(codes))
+        return kendall_tau(predicted, as_values(accuracies, len(predicted)))
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "labels_")
@@ -229,7 +230,7 @@ class ForestPredictor(FeaturePredictor):
         from sklearn.ensemble import ExtraTreesRegressor
 
         self._transform = NormalScores(values)
-        self._forest = ExtraTreesRegressor(self.trees, max_features=1 / 3, random_state=self.seed)
+        self._forest = ExtraTreesRegressor(self.trees, max_features=1 / 3, random_state=self.seed % 2**32)
         self._forest.fit(x.numpy(), self._transform.forward().numpy())
 
     def _moments(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -128,6 +128,16 @@ def names_of(given: str | Sequence[str]) -> list[str]:
     return [given] if isinstance(given, str) else list(given)
 
 
+@dataclass(frozen=True)
+class SideBySide:
+    """Several measures as one; can be pickled."""
+
+    measures: tuple[Measure, ...]
+
+    def __call__(self, space: SearchSpace, codes: Tensor) -> Tensor:
+        return torch.cat([torch.as_tensor(measure(space, codes)) for measure in self.measures], -1)
+
+
 def get_measure(given: MeasureSetting, known: dict[str, Measure], what: str) -> Measure:
     """The measure of that name, those of several names side by side, or the function itself.
 
@@ -142,7 +152,7 @@ def get_measure(given: MeasureSetting, known: dict[str, Measure], what: str) -> 
             raise UnknownNameError(what, name, known)
     if len(names) == 1:
         return known[names[0]]
-    return lambda space, codes: torch.cat([torch.as_tensor(known[name](space, codes)) for name in names], -1)
+    return SideBySide(tuple(known[name] for name in names))
 
 
 def measure_faults(measure: Measure, space: SearchSpace) -> list[str]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..errors import ConfigError, InvalidCodeError
+from ..errors import ConfigError
 from ..models.predictors import CellFacts, CellInputs
 from ..spaces import NO_EDGE, EdgeGraphs, SearchSpace
 from ..spaces.costs.tensors import cost_tensor
+
+FEATURES_ON_EDGES = "nasbench201"
+"""The space whose vertices of the node view are known to stand for which edges of the edge view."""
 
 
 def cell_facts(space: SearchSpace, *, op_features: int = 0, cell_features: int = 0, max_epochs: int = 0) -> CellFacts:
@@ -60,8 +63,8 @@ def cell_inputs(
     codes = space.check_codes(codes)
     edges = _edge_graphs(space, codes)
     on_edges = None
-    if edges is not None and op_features is not None:
-        on_edges = _features_on_edges(space, edges, op_features)
+    if edges is not None and op_features is not None and space.name == FEATURES_ON_EDGES:
+        on_edges = _features_on_edges(edges, op_features)
     return CellInputs(
         codes,
         space.node_graphs(codes),
@@ -107,10 +110,8 @@ def _edge_parts(edge_types: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:
     return tuple(parts)
 
 
-def _features_on_edges(space: SearchSpace, edges: EdgeGraphs, features: Tensor) -> Tensor:
+def _features_on_edges(edges: EdgeGraphs, features: Tensor) -> Tensor:
     """Features of the vertices of the node view, moved to the edges they stand for: [B, N, F] -> [B, V, V, F]."""
-    if space.name != "nasbench201":
-        raise InvalidCodeError(f"{space.name}: features of operations on edges are known for nasbench201 only")
     from ..spaces.nasbench201 import EDGES
 
     batch, vertices = edges.mask.shape

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import ObservationError
+from ..device import gradients
+from ..errors import InvalidCodeError, ObservationError
 from ..spaces import SearchSpace
 from .epochs import LONGEST, TrainedEpochs, as_epochs
 
@@ -81,14 +82,25 @@ def checked_labels(
         )
     if bool((mean == mean[0]).all()):
         raise ObservationError(f"all {cells} cells have the accuracy {float(mean[0])}: there is no order to learn")
+    spread = float(mean.std(unbiased=False))
+    if not 0 < spread < math.inf:
+        raise ObservationError(
+            f"accuracies from {float(mean.min()):g} to {float(mean.max()):g} cannot be scaled: their standard "
+            f"deviation comes out as {spread:g}; leave failed evaluations out"
+        )
     return Labels(distinct[order], mean[order], None if measured is None else measured[order])
 
 
 def as_codes(space: SearchSpace, codes: Codes) -> Tensor:
     """Checked codes on the CPU; NumPy arrays are taken, too: [B, D] long."""
-    if isinstance(codes, np.ndarray):
-        codes = torch.from_numpy(np.ascontiguousarray(codes))
-    return space.check_codes(codes).cpu()
+    if hasattr(codes, "__array__") and not isinstance(codes, Tensor):
+        found = np.asarray(codes)
+        if found.dtype.kind not in "iu":
+            raise InvalidCodeError(f"{space.name}: codes must be integers, got an array of {found.dtype}")
+        codes = torch.from_numpy(np.ascontiguousarray(found, dtype=np.int64))
+    with gradients():
+        checked = space.check_codes(codes).cpu()
+        return checked.clone() if checked.is_inference() else checked
 
 
 def as_values(values: Values, count: int) -> Tensor:
@@ -97,10 +109,18 @@ def as_values(values: Values, count: int) -> Tensor:
     Raises:
         ObservationError: there are more or fewer, they are no numbers, or not finite.
     """
-    found = torch.as_tensor(np.asarray(values) if not isinstance(values, Tensor) else values)
-    if found.is_complex() or found.dtype == torch.bool:
-        raise ObservationError(f"accuracies must be numbers, got {found.dtype}")
-    found = found.detach().double().cpu()
+    if not isinstance(values, Tensor):
+        try:
+            array = np.asarray(values)
+        except ValueError as error:
+            raise ObservationError(f"accuracies must be a list of numbers: {error}") from None
+        if array.dtype.kind not in "iuf":
+            raise ObservationError(f"accuracies must be numbers, got {array.dtype}")
+        values = torch.from_numpy(array.astype(np.float64))
+    if values.is_complex() or values.dtype == torch.bool:
+        raise ObservationError(f"accuracies must be numbers, got {values.dtype}")
+    with gradients():
+        found = values.detach().double().cpu().clone()
     if found.shape != (count,):
         raise ObservationError(f"expected one accuracy a cell, shape [{count}], got {list(found.shape)}")
     wrong = (~found.isfinite()).nonzero()

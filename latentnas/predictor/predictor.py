@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
-from ..device import cpu_threads, resolve_device
+from ..device import cpu_threads, gradients, resolve_device
 from ..errors import ConfigError, ObservationError
 from ..evaluation.metrics import kendall_tau
 from ..latent import LatentSpace
@@ -28,12 +28,21 @@ from .scoring import calibrate, scaled_scores
 from .settings import auto_predictor, checked_space, show_measuring
 from .training import Trainer, run_epochs
 
+STRUCTURE = (
+    *("encoder", "space", "loss", "margin", "head", "dropout", "batch_norm", "ensemble", "canonical"),
+    *("op_features", "cell_features", "targets", "target_weight", "options", "latent"),
+)
+"""Settings that trained members are built from; they cannot change until the next ``fit`` from fresh weights."""
+
 
 class Predictor(BaseEstimator):
     """Ranks the cells of a space after training on a few evaluated ones.
 
     It has scikit-learn's habits: ``fit``, ``predict``, ``score``, ``get_params`` and ``set_params``; ``clone``,
     ``cross_val_score`` and the like work with codes as X. Settings are checked by ``fit``, all at once.
+
+    A ``fit`` that fails or is interrupted leaves the predictor as it was before. After a fit, settings that the trained
+    members are built from (``STRUCTURE``) cannot be changed but for another ``fit`` from fresh weights.
 
     Labels that are NaN or infinite, fewer than two different cells, and labels that are all equal are refused
     (:class:`~latentnas.errors.ObservationError`). A cell that is given several times counts once, with the mean of its
@@ -156,6 +165,8 @@ class Predictor(BaseEstimator):
         if self.encoder == "auto" and on_epoch is not None:
             raise ConfigError('Predictor: "auto" has no epochs that on_epoch could be called after')
         fresh = not (self.warm_start and self._is_fitted())
+        if not fresh:
+            self._check_fitted()
         codes = as_codes(space, codes)
         measured = label_epochs(self.encoder, trained_epochs, len(codes), known=None if fresh else self.labels_)
         labels = checked_labels(space, codes, accuracies, canonical=self.canonical, epochs=measured)
@@ -173,6 +184,7 @@ class Predictor(BaseEstimator):
         """
         if not self._is_fitted():
             return self.fit(codes, accuracies, trained_epochs=trained_epochs)
+        self._check_fitted()
         space = self.checked_space()
         codes = as_codes(space, codes)
         known, new = self.labels_, as_values(accuracies, len(codes))
@@ -187,6 +199,19 @@ class Predictor(BaseEstimator):
     def _train(
         self, space: SearchSpace, labels: Labels, epochs: int, *, fresh: bool, on_epoch: Callable[[int], None] | None
     ) -> None:
+        """Train, and stay what it was before where that fails or is interrupted."""
+        before = dict(self.__dict__)
+        try:
+            with gradients():
+                self._train_on(space, labels, epochs, fresh=fresh, on_epoch=on_epoch)
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    def _train_on(
+        self, space: SearchSpace, labels: Labels, epochs: int, *, fresh: bool, on_epoch: Callable[[int], None] | None
+    ) -> None:
         show_measuring(self, space, labels.codes)
         if self.encoder == "auto":
             self.auto_ = auto_predictor(self).fit(labels.codes, labels.values)
@@ -196,11 +221,13 @@ class Predictor(BaseEstimator):
         if fresh:
             self._reader = Reader(space, self, labels.max_epochs).standardize(labels.codes)
             self.members_ = [new_member(self, self._reader, number).to(device) for number in range(self.ensemble)]
-        elif labels.max_epochs > self._reader.max_epochs:
-            self._reader.max_epochs = labels.max_epochs
-            grown = [grown_member(self, self._reader, *each) for each in enumerate(self.members_)]
-            self.members_ = [member.to(device) for member in grown]
-        self.space_, self.labels_ = space, labels
+        else:
+            self._reader, self.members_ = copy.copy(self._reader), copy.deepcopy(self.members_)
+            if labels.max_epochs > self._reader.max_epochs:
+                self._reader.max_epochs = labels.max_epochs
+                self.members_ = [grown_member(self, self._reader, *each) for each in enumerate(self.members_)]
+            self.members_ = [member.to(device) for member in self.members_]
+        self.space_, self.labels_, self._built_from = space, labels, self._structure()
         scale = labels.values.std(unbiased=False)
         values = ((labels.values - labels.values.mean()) / scale).float().to(device)
         inputs = self._inputs(labels.codes, labels.epochs)
@@ -301,7 +328,7 @@ class Predictor(BaseEstimator):
     def score(self, codes: Codes, accuracies: Values, *, trained_epochs: TrainedEpochs | None = None) -> float:
         """Kendall's tau-b between predictions, see :meth:`predict`, and accuracies."""
         predicted = self.predict(codes, trained_epochs=trained_epochs)
-        return kendall_tau(torch.from_numpy(predicted), torch.as_tensor(np.asarray(accuracies)))
+        return kendall_tau(torch.from_numpy(predicted), as_values(accuracies, len(predicted)))
 
     def explain(self, codes: Codes, *, trained_epochs: TrainedEpochs | None = None) -> dict[str, Tensor]:
         """What the first member's encoder weighed in each cell, see the encoder; of the cells as they are encoded.
@@ -345,6 +372,9 @@ class Predictor(BaseEstimator):
 
         Raises:
             WeightsError: files are missing, damaged or of another space.
+
+        Of the encoder "latent" the name of the latent space is stored; where it was an object, a ``fit`` of the loaded
+        predictor starts from fresh weights.
         """
         from .storage import load_predictor
 
@@ -390,6 +420,20 @@ class Predictor(BaseEstimator):
     def _check_fitted(self) -> None:
         if not self._is_fitted():
             raise ObservationError("this Predictor is not fitted yet: call fit(codes, accuracies) first")
+        if self.encoder == "auto":
+            return
+        before, now = self._built_from, self._structure()
+        changed = [f"{name} from {before[name]!r} to {now[name]!r}" for name in now if before[name] != now[name]]
+        if changed:
+            raise ConfigError(
+                f"Predictor: it was fitted with other settings, changed since: {'; '.join(changed)}; fit a new one, "
+                "clone(predictor), or change them back"
+            )
+
+    def _structure(self) -> dict[str, Any]:
+        """The settings that the members are built from."""
+        kept = {name: getattr(self, name) for name in STRUCTURE}
+        return {name: copy.copy(each) if isinstance(each, dict | list) else each for name, each in kept.items()}
 
     def __sklearn_is_fitted__(self) -> bool:
         return self._is_fitted()

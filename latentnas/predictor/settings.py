@@ -15,6 +15,7 @@ from ..device import resolve_device
 from ..errors import ConfigError, LatentNASError, UnknownNameError
 from ..latent import resolve_latent
 from ..models.predictors import LOSSES, encoder_class, encoder_faults, list_encoders
+from ..seeding import seed_faults
 from ..spaces import SearchSpace, get_space
 from .features import (
     CELL_FEATURES,
@@ -26,7 +27,7 @@ from .features import (
     names_of,
     network_metrics,
 )
-from .inputs import cell_facts
+from .inputs import FEATURES_ON_EDGES, cell_facts
 from .training import SCHEDULES
 
 if TYPE_CHECKING:
@@ -165,6 +166,8 @@ def _number_faults(predictor: Predictor) -> list[str]:
             faults.append(f"{name} must be a positive integer, got {value!r}")
     if predictor.batch_size == 1:
         faults.append("batch_size must be at least 2: pairs are formed within a step")
+    if predictor.encoder != "auto":
+        faults += seed_faults(predictor.seed)
     for name, (low, high) in BOUNDS.items():
         value = getattr(predictor, name)
         if name == "learning_rate" and value is None:
@@ -172,7 +175,8 @@ def _number_faults(predictor: Predictor) -> list[str]:
         if isinstance(value, bool) or not isinstance(value, int | float | np.floating) or not low <= value < high:
             faults.append(f"{name} must be a number, {low:g} <= {name} < {high:g}, got {value!r}")
     sizes = predictor.head
-    if not isinstance(sizes, Sequence) or not all(isinstance(s, int) and 1 <= s <= 8192 for s in sizes):
+    listed = isinstance(sizes, Sequence) and not isinstance(sizes, str | bytes)
+    if not listed or not all(isinstance(s, int) and not isinstance(s, bool) and 1 <= s <= 8192 for s in sizes):
         faults.append(f"head must be a list of layer sizes in 1..8192, got {sizes!r}")
     for name in ("canonical", "warm_start", "progress", "batch_norm"):
         if not isinstance(getattr(predictor, name), bool):
@@ -195,7 +199,19 @@ def _measure_faults(predictor: Predictor, space: SearchSpace) -> list[str]:
     if predictor.op_features is not None and name in list_encoders() and "op_features" not in encoder_class(name).needs:
         readers = ", ".join(other for other in list_encoders() if "op_features" in encoder_class(other).needs)
         faults.append(f"op_features is for the encoders that read measures of operations, {readers}; got {name!r}")
+    elif _reads_edges(predictor, space) and space.name != FEATURES_ON_EDGES:
+        faults.append(
+            f"op_features of operations on edges are known for {FEATURES_ON_EDGES}; for {space.name} give "
+            "options={'view': 'nodes'}, which reads operations on vertices"
+        )
     return faults
+
+
+def _reads_edges(predictor: Predictor, space: SearchSpace) -> bool:
+    """Whether the encoder takes measures of operations on edges."""
+    options = predictor.options if isinstance(predictor.options, dict) else {}
+    measured = measure_of(predictor, "op_features") is not None
+    return measured and bool(space.edge_types) and options.get("view") != "nodes"
 
 
 def _encoder_faults(predictor: Predictor, space: SearchSpace) -> list[str]:

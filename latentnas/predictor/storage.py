@@ -6,10 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from ..device import resolve_device
+from ..device import gradients, resolve_device
 from ..errors import ConfigError, LatentNASError, ObservationError, WeightsError
 from ..latent.storage import stored_space
 from ..models.predictors import LatentEncoder
@@ -40,6 +41,8 @@ def save_predictor(predictor: Predictor, folder: str | Path) -> Path:
         assert isinstance(encoder, LatentEncoder)
         settings["options"], settings["latent"] = encoder.options, None
     settings["head"] = list(settings["head"])
+    plain = {name: each.item() for name, each in settings.items() if isinstance(each, np.generic)}
+    settings.update(plain)
     for kind in DIMS:
         if callable(settings[kind]):
             raise ConfigError(f"Predictor: {kind} is a function, which cannot be stored; only named measures can")
@@ -49,6 +52,8 @@ def save_predictor(predictor: Predictor, folder: str | Path) -> Path:
         "settings": settings,
         "provenance": provenance(),
     }
+    if isinstance(predictor.latent, str):  # for the next fit
+        config["latent"] = {"latent": predictor.latent, "options": predictor.options}
     labels = predictor.labels_
     tensors = {"labels.codes": labels.codes, "labels.values": labels.values}
     if labels.epochs is not None:
@@ -88,6 +93,7 @@ def _part_tensors(part: Member) -> dict[str, Tensor]:
     return {} if isinstance(part, ForestPredictor) else _member_tensors(part)
 
 
+@gradients()
 def load_predictor(folder: str | Path, *, space: SearchSpace | None, device: torch.device | str | None) -> Predictor:
     """See :meth:`latentnas.Predictor.load`."""
     from .predictor import Predictor
@@ -117,7 +123,18 @@ def load_predictor(folder: str | Path, *, space: SearchSpace | None, device: tor
         predictor.auto_ = _load_auto(predictor, config, tensors, source)
     else:
         _restore(predictor, tensors, source, _stored_max_epochs(predictor.labels_, config, folder))
+        predictor.set_params(**_stored_latent(config, folder))
+        predictor._built_from = predictor._structure()
     return predictor
+
+
+def _stored_latent(config: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The settings ``latent`` and ``options`` that a predictor of the encoder "latent" was trained with, if known."""
+    found = config.get("latent", {})
+    names = isinstance(found, dict) and set(found) in (set(), {"latent", "options"})
+    if not names or not isinstance(found.get("latent", ""), str) or not isinstance(found.get("options"), dict | None):
+        raise WeightsError(f"{folder / CONFIG}: latent must hold the name of a latent space and options, got {found!r}")
+    return found
 
 
 def _stored_epochs(encoder: str, tensors: dict[str, Tensor], count: int, source: Path) -> Tensor | None:
@@ -189,6 +206,7 @@ def _load_auto(predictor: Predictor, config: dict[str, Any], tensors: dict[str, 
         else:
             part.space_, part.labels_ = predictor.space_, labels
             _restore(part, own, source)
+            part._built_from = part._structure()
         members[name] = part
     scores = config.get("cv_scores")
     auto.cv_scores_ = scores if isinstance(scores, dict) else {}

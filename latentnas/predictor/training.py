@@ -69,7 +69,7 @@ class Trainer:
             targets: [n, t] float or None.
         """
         count, total = len(values), 0.0
-        steps = -(-count // self.batch_size)
+        steps = min(-(-count // self.batch_size), max(1, count // 2))  # no cell is alone in a step
         self.model.train()
         with seeded(derive_seed(self.seed, "epoch", epoch), values.device):
             # batches of nearly equal size, so that no step sees a handful of pairs; one batch needs no order

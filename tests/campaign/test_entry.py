@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from latentnas import get_space
 from latentnas.benchmarks import TabularBenchmark
@@ -78,11 +79,6 @@ def test_a_surrogate_judges() -> None:
         search(space="nasbench201", budget=8, strategy_options={"surrogate": "forest"})
 
 
-def test_a_surrogate_beside_a_strategy_object_is_refused() -> None:
-    with pytest.raises(ConfigError, match="give your strategy object its own surrogate"):
-        search(space="nasbench201", strategy=RandomSearch("nasbench201"), budget=8, surrogate="gates")
-
-
 def test_faults_are_reported_together() -> None:
     with pytest.raises(ConfigError) as caught:
         search(space="nowhere", strategy="nohow", evaluator="nothing", budget=0)
@@ -119,3 +115,26 @@ def test_a_partial_table_is_said_at_the_start() -> None:
     table = TabularBenchmark("part", space, space.enumerate()[:8000], {"a": range(8000)}, default="a")
     result = search(space=space, strategy="random", evaluator=TabularEvaluator(table), budget=10)
     assert any("the table part holds 8,000 cells" in note for note in result.notes)
+
+
+def test_settings_that_an_object_has_of_its_own_are_refused() -> None:
+    space = get_space("nasbench201")
+    strategy, evaluator = RandomSearch(space, seed=5), TabularEvaluator("nasbench201")
+    for settings, words in (
+        ({"strategy": strategy, "strategy_options": {"a": 1}, "latent": "nasbench201"}, "strategy_options, latent"),
+        ({"strategy": strategy, "seed": 7}, "seed"),
+        ({"strategy": strategy, "surrogate": "gates", "initial": 3}, "surrogate, initial"),
+        ({"strategy": "random", "evaluator": evaluator, "evaluator_options": {"metric": "foo"}}, "evaluator_options"),
+    ):
+        with pytest.raises(ConfigError, match=f"search: {words} would not be used"):
+            search(space=space, budget=3, **settings)  # type: ignore[arg-type]
+    assert search(space=space, strategy=strategy, evaluator=evaluator, seed=5, budget=3).config.seed == 5
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_the_callers_gradient_mode_does_not_matter(mode: Any) -> None:
+    settings: dict[str, Any] = {"space": "nasbench201", "evaluator": WeightedSum(), "budget": 14}
+    settings["strategy_options"] = {"judges": ["structure"]}
+    expected = search(**settings)
+    with mode():
+        assert essence(search(**settings).trials) == essence(expected.trials)

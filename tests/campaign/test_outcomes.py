@@ -6,9 +6,9 @@ import torch
 from latentnas import get_space
 from latentnas.benchmarks import TabularBenchmark
 from latentnas.campaign import Campaign, CampaignConfig
-from latentnas.campaign.outcomes import why_hopeless
+from latentnas.campaign.outcomes import checked, why_hopeless
 from latentnas.errors import ConfigError
-from latentnas.evaluation import TabularEvaluator
+from latentnas.evaluation import Evaluation, TabularEvaluator
 
 from .fakes import WeightedSum
 
@@ -43,3 +43,9 @@ def test_a_table_without_the_cells_stops_the_campaign_early(held: bool) -> None:
     with pytest.raises(ConfigError, match=r"first 50 evaluations .* all failed.*the table part holds 1 cells, only a"):
         campaign.run()
     assert [trial.state for trial in campaign.store.trials()][:50] == ["failed"] * 50
+
+
+def test_odd_reasons_and_names_become_text() -> None:
+    found = checked(Evaluation(None, {("a", 1): 2}, 0.5, ValueError("no luck")))  # type: ignore[arg-type, dict-item]
+    assert (found.failure, found.metrics, found.value) == ("no luck", {"('a', 1)": 2.0}, None)
+    assert checked(Evaluation(None, failure=5)).failure == "5"  # type: ignore[arg-type]

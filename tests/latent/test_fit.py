@@ -401,3 +401,26 @@ def test_the_matmul_precision_is_that_of_training_steps_alone(precision: str, mo
     with pytest.raises(ZeroDivisionError):
         fit(matmul_precision=precision, epochs=1)
     assert torch.get_float32_matmul_precision() == before
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_the_callers_gradient_mode_does_not_matter(mode: Any) -> None:
+    codes = get_space("enas_macro6").sample(40, seed=0)
+    expected = fit(codes=codes)
+    with mode():
+        assert same_weights(fit(codes=codes.clone()), expected)
+
+
+def test_coordinates_that_never_vary_have_a_scale() -> None:
+    """A one-hot vertex type has a bit that no cell sets; densities and directions need its scale."""
+    latent = fit(encoder="adjacency", op_embedding=None, hidden=8, epochs=1)
+    z = latent.encode(latent.space.sample(3, seed=0))
+    assert bool((latent.scale > 0).all()) and bool(latent.log_density(z).isfinite().all())
+
+
+def test_one_cell_and_wrong_seeds_are_refused() -> None:
+    with pytest.raises(ConfigError, match="num_cells must be at least 2"):
+        fit(num_cells=1)
+    for seed in (-1, "a", None, 2**64):
+        with pytest.raises(ConfigError, match=r"LatentSpace.fit: a seed must be an integer"):
+            fit(seed=seed)
