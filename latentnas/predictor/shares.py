@@ -12,6 +12,9 @@ from torch.nn.functional import pad
 STEPS = 10
 """Shares are weighed up in steps of a tenth."""
 
+MOST = 2000
+"""Labels of a part that are compared in pairs, at most; spread over the part."""
+
 CHUNK = 1 << 22
 """Numbers that are looked at at once."""
 
@@ -23,7 +26,7 @@ def shares(held: Tensor, scores: Tensor, parts: Sequence[Tensor]) -> Tensor:
 
     .. math:: \sum_w p_w\, w, \quad p_w \propto \exp\big(n\, \bar\tau(w)\big),
 
-    where n is how many labels were held out and :math:`\bar\tau(w)` the mean over the parts of Kendall's tau between
+    where n is how many labels were held out and compared and :math:`\bar\tau(w)` the mean over the parts of Kendall's tau between
     the labels and w's mean of the predictions. After few labels all shares are about as good, and their mean is near to
     equal ones; many labels single out the best. Tau is what a ranker is for: shares that predict the labels best by
     least squares give too much to a calibrated process.
@@ -36,6 +39,7 @@ def shares(held: Tensor, scores: Tensor, parts: Sequence[Tensor]) -> Tensor:
     Returns:
         [M] double, at least 0, sum 1.
     """
+    parts = [part[:: -(-len(part) // MOST)] for part in parts]
     grid = simplex(held.shape[1], STEPS).to(held)
     taus = torch.stack([kendall_taus(held[part] @ grid.T, scores[part]) for part in parts]).mean(0)
     weight = (taus * sum(len(part) for part in parts)).softmax(0)

@@ -63,3 +63,9 @@ def test_only_labels_of_the_same_part_are_compared() -> None:
 
 def test_a_member_alone_has_all() -> None:
     assert shares(random(9, 1, seed=0), random(9, seed=1), [torch.arange(9)]).tolist() == [1]
+
+
+def test_of_a_large_part_some_labels_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    held, scores = random(90, 2, seed=0), random(90, seed=1)
+    monkeypatch.setattr(module, "MOST", 30)
+    assert torch.equal(shares(held, scores, [torch.arange(90)]), shares(held, scores, [torch.arange(0, 90, 3)]))

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...benchmarks import cache_folder
-from ...device import resolve_device
+from ...device import gradients, resolve_device
 from ...errors import ConfigError, UnknownNameError
 from ...progress import Progress
 from ...spaces import SearchSpace, get_space
@@ -159,11 +159,11 @@ class ZeroCost:
         self.blockwise = tuple(name for name in BLOCKWISE if name in self.metrics)
         self.size = size or NetworkSize()
         self.device = resolve_device(device)
-        with torch.inference_mode(False):  # or no gradient could be taken of them
+        with gradients():  # or none could be taken of the images
             self.batch = make_batch(
                 self.size,
-                images=None if images is None else images.clone(),
-                labels=None if labels is None else labels.clone(),
+                images=images,
+                labels=labels,
                 batch=batch,
                 image_size=image_size,
                 seed=seed,
@@ -184,7 +184,7 @@ class ZeroCost:
 
     def __call__(self, codes: Tensor, *, progress: bool = False) -> ZeroCostMetrics:
         """Metrics of ``codes`` [B, D]; computes those that are not known yet, and keeps them."""
-        with torch.inference_mode(False):  # gradients are taken, whatever the caller's mode is
+        with gradients():
             return self._metrics(self.space.check_codes(codes).clone(), progress=progress)
 
     def _metrics(self, codes: Tensor, *, progress: bool) -> ZeroCostMetrics:

@@ -122,7 +122,7 @@ def make_batch(
             f"zero-cost metrics: {size.stages} stages halve the images {size.stages - 1} times, which are only "
             f"{height} x {height}; at most {height.bit_length()} stages"
         )
-    return Batch(images.to(device), labels.long().to(device), seed)
+    return Batch(images.to(device).clone(), labels.long().to(device).clone(), seed)
 
 
 def _faults_of_images(images: Tensor) -> list[str]:
