@@ -26,9 +26,10 @@ def shares(held: Tensor, scores: Tensor, parts: Sequence[Tensor]) -> Tensor:
 
     .. math:: \sum_w p_w\, w, \quad p_w \propto \exp\big(n\, \bar\tau(w)\big),
 
-    where n is how many labels were held out and compared and :math:`\bar\tau(w)` the mean over the parts of Kendall's tau between
-    the labels and w's mean of the predictions. After few labels all shares are about as good, and their mean is near to
-    equal ones; many labels single out the best. Tau is what a ranker is for: shares that predict the labels best by
+    where n is how many labels were held out and compared, and :math:`\bar\tau(w)` the mean over the parts of Kendall's
+    tau between the labels and w's mean of the predictions. After few labels all shares are about as
+    good, and their mean is near to equal ones; many labels single out the best.
+    Tau is what a ranker is for: shares that predict the labels best by
     least squares give too much to a calibrated process.
 
     Args:

@@ -294,8 +294,8 @@ class ZeroCost:
         if "expressivity" in self.blockwise:
             found["expressivity"] = with_sum([principal_entropy(x, center=True) for x in run.blocks])
         if "backward_expressivity" in self.blockwise:
-            gradients = [torch.zeros_like(x) if x.grad is None else x.grad for x in run.blocks]
-            found["backward_expressivity"] = with_sum([principal_entropy(x, center=False) for x in gradients])
+            slopes = [torch.zeros_like(x) if x.grad is None else x.grad for x in run.blocks]
+            found["backward_expressivity"] = with_sum([principal_entropy(x, center=False) for x in slopes])
         return found
 
     def _flow_pass(self, codes: Tensor) -> Tensor:
